@@ -1,0 +1,1 @@
+"""What the tests of this folder share: processes, the host, the machine that is no machine, images."""
