@@ -1,1 +1,28 @@
-//! domain
+//! Nodes, ports, provision states, steps and ids: what Wrought talks about. Pure: no I/O, no
+//! clock, no randomness, no async. Time and fresh ids are given by the caller.
+
+pub mod error;
+pub mod hardware_type;
+pub mod id;
+pub mod mask;
+pub mod node;
+pub mod patch;
+pub mod port;
+pub mod principal;
+pub mod state;
+pub mod step;
+pub mod verb;
+pub mod wait;
+
+/// A JSON object, as Ironic's free-form dictionaries are.
+pub type Map = serde_json::Map<String, serde_json::Value>;
+
+pub use error::{DriverError, ErrorKind};
+pub use id::{Digest, DriverName, Fence, NodeId, OperationId};
+pub use node::Node;
+pub use port::Port;
+pub use principal::Principal;
+pub use state::{Event, PowerState, ProvisionState};
+pub use step::{Step, StepCall};
+pub use verb::Verb;
+pub use wait::Condition;

@@ -1,0 +1,36 @@
+//! Who asks.
+
+use serde::{Deserialize, Serialize};
+
+/// On whose behalf something is done. Every request and every query of the store carries one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The user's name or id.
+    pub user: String,
+    /// The project, where the authentication knows projects.
+    pub project: Option<String>,
+    /// Role names, for example `admin`.
+    pub roles: Vec<String>,
+}
+
+impl Principal {
+    /// The caller of an API without authentication.
+    pub fn noauth() -> Self {
+        Self { user: "noauth".into(), project: None, roles: vec!["admin".into()] }
+    }
+
+    /// The host itself: timers, recovery, take-over.
+    pub fn host() -> Self {
+        Self { user: "wrought".into(), project: None, roles: vec!["admin".into()] }
+    }
+
+    /// An agent on its public routes.
+    pub fn agent() -> Self {
+        Self { user: "agent".into(), project: None, roles: vec![] }
+    }
+
+    /// Whether it may see and do everything.
+    pub fn is_admin(&self) -> bool {
+        self.roles.iter().any(|role| role == "admin")
+    }
+}

@@ -1,0 +1,68 @@
+//! Conditions that an operation waits for.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What must be true for a waiting operation to go on (`wit/wait.wit`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// An agent session newer than the operation's last power action has sent a heartbeat.
+    AgentBooted,
+    /// The agent's command does not run any more, or is forgotten.
+    AgentCommand {
+        /// The agent's id of the command.
+        id: String,
+    },
+    /// The controller reports this power state twice in a row.
+    Power {
+        /// `true` is on.
+        on: bool,
+    },
+    /// The time has come.
+    Until {
+        /// When.
+        at: Timestamp,
+    },
+    /// The lock that nodes share is held by this operation.
+    Lock {
+        /// The lock.
+        name: String,
+    },
+    /// The agent has sent a heartbeat since this moment: it is back, or has ended its command.
+    Heartbeat {
+        /// Heartbeats before do not count.
+        since: Timestamp,
+    },
+    /// Any of these.
+    Any(Vec<Condition>),
+}
+
+/// A condition and when it runs out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// What is waited for.
+    pub condition: Condition,
+    /// Seconds until the wait ends as timed out; 0 stands for the operator's default.
+    pub timeout_s: u32,
+}
+
+impl Condition {
+    /// Whether the end can only be seen by asking the machine again and again.
+    pub fn needs_polling(&self) -> bool {
+        match self {
+            Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } => true,
+            Condition::AgentBooted | Condition::Until { .. } | Condition::Heartbeat { .. } => false,
+            Condition::Any(any) => any.iter().any(Condition::needs_polling),
+        }
+    }
+
+    /// The earliest moment that is part of the condition.
+    pub fn earliest(&self) -> Option<Timestamp> {
+        match self {
+            Condition::Until { at } => Some(*at),
+            Condition::Any(any) => any.iter().filter_map(Condition::earliest).min(),
+            _ => None,
+        }
+    }
+}
