@@ -1,1 +1,21 @@
-//! engine
+//! The lifecycle of a node as a state machine without I/O: [`step`] takes the present state, an
+//! event and the time, and answers with the next state and the commands to carry out. Clock,
+//! randomness, store, controllers and agents are given by whoever drives it: the conductor, or
+//! a simulator with a clock of its own.
+//!
+//! The caller stores the next state in one transaction, then carries out the commands, and
+//! hands what comes of them back as events. Nothing here may block, wait or look at a clock.
+
+mod clean;
+mod deploy;
+mod operation;
+mod power;
+mod step;
+mod tear_down;
+mod verify;
+
+pub use operation::{
+    Advance, Cause, Command, Event, Failure, Function, HistoryEntry, Kind, Lifecycle, Operation, Phase, Pin, PowerAction, PowerTarget,
+    Request, Returned, Settings, Severity, Waiting, Wipe,
+};
+pub use step::{Impossible, begin, step};

@@ -1,0 +1,48 @@
+//! Why the conductor refuses a request.
+
+use wrought_domain::NodeId;
+
+/// A request that is not carried out; nothing has changed. Each case is an HTTP status of Ironic's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 404: there is no such thing, or the principal may not see it.
+    #[error("{0}")]
+    NotFound(String),
+    /// 400: the request is wrong, or cannot be done in the node's state.
+    #[error("{0}")]
+    Invalid(String),
+    /// 403: protected, or not for this principal.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 409: contradicts the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// 409: an operation holds the node.
+    #[error("Node {node} is locked by host {host}, please retry after the current operation is completed.")]
+    Locked {
+        /// The node.
+        node: NodeId,
+        /// The holder.
+        host: String,
+    },
+    /// 503: not now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// 500: the host's own fault; the text has no details, the log has.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Refusal {
+    /// The HTTP status that stands for it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::NotFound(_) => 404,
+            Refusal::Invalid(_) => 400,
+            Refusal::Forbidden(_) => 403,
+            Refusal::Conflict(_) | Refusal::Locked { .. } => 409,
+            Refusal::Unavailable(_) => 503,
+            Refusal::Internal(_) => 500,
+        }
+    }
+}

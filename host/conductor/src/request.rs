@@ -1,0 +1,64 @@
+//! What is asked of the conductor, and some of its answers.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+use wrought_domain::{Map, StepCall};
+
+/// The body of `PUT /v1/nodes/{node}/states/provision` but for its target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProvisionRequest {
+    /// Text (base64 of a gzipped ISO image, or a URL) or an object with `meta_data`,
+    /// `network_data`, `user_data`, `vendor_data`.
+    pub config_drive: Option<Value>,
+    /// The steps of a manual cleaning.
+    pub clean_steps: Vec<StepCall>,
+    /// Steps that change the plan of a deployment.
+    pub deploy_steps: Vec<StepCall>,
+    /// Clean without booting the agent.
+    pub disable_ramdisk: bool,
+}
+
+/// An agent's heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heartbeat {
+    /// Where the agent listens.
+    pub callback_url: String,
+    /// The token that its lookup gave it.
+    pub agent_token: Option<String>,
+    /// Its version.
+    pub agent_version: Option<String>,
+    /// Its certificate, PEM.
+    pub agent_verify_ca: Option<String>,
+    /// Whence it came.
+    pub peer: IpAddr,
+}
+
+/// The answer to an agent's lookup: what it may see of its node, and its configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// `uuid`, `properties`, `instance_info`, `driver_internal_info`, masked.
+    pub node: Map,
+    /// `heartbeat_timeout`, `agent_token` and the rest.
+    pub config: Map,
+}
+
+/// One row of `GET /v1/nodes/{node}/validate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceValidation {
+    /// For example `deploy`.
+    pub interface: &'static str,
+    /// Nothing when the interface is not supported.
+    pub result: Option<bool>,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// A boot device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootDevice {
+    /// Ironic's name: `disk`, `pxe`, `cdrom`, `bios`, ...; nothing when unknown.
+    pub device: Option<String>,
+    /// Whether it outlasts the next boot.
+    pub persistent: Option<bool>,
+}

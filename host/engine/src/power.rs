@@ -1,0 +1,56 @@
+//! Power requests of an operator.
+
+use wrought_domain::PowerState;
+use wrought_domain::wait::{Condition, Wait};
+
+use crate::operation::{Command, Kind, Phase, PowerAction, PowerTarget, Returned, Severity, Wipe};
+use crate::step::{Impossible, Run};
+
+impl Run<'_> {
+    pub(crate) fn begin_power(&mut self, target: PowerTarget) {
+        let off = matches!(target, PowerTarget::Off | PowerTarget::SoftOff);
+        self.node.target_power_state = Some(if off { PowerState::Off } else { PowerState::On });
+        let is_off = self.node.power_state == Some(PowerState::Off);
+        let phase = if target == PowerTarget::On || (!off && is_off) { Phase::PowerOn } else { Phase::PowerOff };
+        self.begin_power_phase(phase);
+    }
+
+    /// Asks for the change; the controller is observed first, so asking twice does no harm.
+    pub(crate) fn begin_power_phase(&mut self, phase: Phase) {
+        self.operation.phase = phase;
+        let soft = matches!(self.operation.kind, Kind::Power(PowerTarget::SoftOff | PowerTarget::SoftReboot));
+        self.command(Command::SetPower(match phase {
+            Phase::PowerOn => PowerAction::On,
+            _ if soft => PowerAction::SoftOff,
+            _ => PowerAction::Off,
+        }));
+    }
+
+    pub(crate) fn power_returned(&mut self, returned: Returned) -> Result<(), Impossible> {
+        if returned != Returned::Done {
+            return self.fail(format!("the controller answered with {returned:?}"));
+        }
+        let on = self.operation.phase == Phase::PowerOn;
+        let soft = matches!(self.operation.kind, Kind::Power(PowerTarget::SoftOff | PowerTarget::SoftReboot)) && !on;
+        let usual = if soft { self.settings.soft_power_off_timeout } else { self.settings.power_state_change_timeout };
+        self.wait(Wait { condition: Condition::Power { on }, timeout_s: self.operation.power_timeout.unwrap_or(usual) }, false);
+        Ok(())
+    }
+
+    pub(crate) fn power_changed(&mut self, met: bool) -> Result<(), Impossible> {
+        let on = self.operation.phase == Phase::PowerOn;
+        let state = if on { PowerState::On } else { PowerState::Off };
+        if !met {
+            return self.fail(format!("the machine did not reach {state:?} in time", state = state.as_str()));
+        }
+        self.node.power_state = Some(state);
+        if !on && self.node.target_power_state == Some(PowerState::On) {
+            self.begin_power_phase(Phase::PowerOn);
+            return Ok(());
+        }
+        self.node.target_power_state = None;
+        self.note(Severity::Info, "power", format!("{state} by request"));
+        self.end(Wipe::Operation);
+        Ok(())
+    }
+}

@@ -1,0 +1,399 @@
+//! One step of the lifecycle: what every kind of operation has in common.
+
+use jiff::{SignedDuration, Timestamp};
+use wrought_domain::state::{Event as Transition, ProvisionState};
+use wrought_domain::wait::{Condition, Wait};
+use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, Principal};
+
+use crate::operation::{
+    Advance, Cause, Command, Event, Failure, Function, HistoryEntry, Kind, Lifecycle, Operation, Phase, Request, Returned, Settings,
+    Severity, Waiting, Wipe, shown,
+};
+
+/// An event that means nothing in the node's state. Nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// The table of transitions does not have it.
+    #[error(transparent)]
+    Transition(#[from] wrought_domain::node::InvalidTransition),
+    /// The event belongs to a command or wait that is over.
+    #[error("the event is late: the operation has gone on")]
+    Late,
+    /// The operation cannot be ended now.
+    #[error("the operation cannot be aborted in state {0}")]
+    NotNow(ProvisionState),
+}
+
+/// Begins an operation. A verb that needs no work ends at once: the advance then has no operation.
+///
+/// # Errors
+/// The verb is not allowed in the node's state.
+pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) -> Result<Advance, Impossible> {
+    let operation = Operation {
+        id: request.id,
+        node: node.uuid,
+        kind: request.kind,
+        principal: request.principal,
+        fence: Fence::default(),
+        drivers: request.drivers,
+        asked: request.asked,
+        plan: Vec::new(),
+        index: 0,
+        plan_complete: false,
+        phase: Phase::Verify,
+        waiting: None,
+        cause: Cause::First,
+        failure: None,
+        abort_after: false,
+        started_at: now,
+        calls: 0,
+        disable_ramdisk: request.disable_ramdisk,
+        power_timeout: request.power_timeout,
+    };
+    let mut run = Run::new(node, operation, settings, now);
+    run.node.last_error = None;
+    match request.kind {
+        Kind::Verify => run.begin_verify()?,
+        Kind::Deploy | Kind::Rebuild => run.begin_deploy()?,
+        Kind::TearDown => run.begin_tear_down()?,
+        Kind::Clean => run.begin_clean(Transition::Provide)?,
+        Kind::ManualClean => run.begin_clean(Transition::Clean)?,
+        Kind::Power(target) => run.begin_power(target),
+    }
+    Ok(run.advance())
+}
+
+/// Handles one event of a node that an operation holds.
+///
+/// # Errors
+/// [`Impossible::Late`] when no operation is there or the event belongs to an earlier moment;
+/// otherwise why the request cannot be granted.
+pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timestamp) -> Result<Advance, Impossible> {
+    let Some(operation) = lifecycle.operation else { return Err(Impossible::Late) };
+    let mut run = Run::new(lifecycle.node, operation, settings, now);
+    match event {
+        Event::Returned(_) if run.operation.waiting.is_some() => return Err(Impossible::Late),
+        Event::Returned(returned) => run.returned(returned)?,
+        Event::Tested { met } => run.tested(met)?,
+        Event::Heartbeat | Event::Due => match &run.operation.waiting {
+            Some(waiting) => {
+                let condition = waiting.condition.clone();
+                run.commands.push(Command::Test(condition));
+            }
+            None => return Err(Impossible::Late),
+        },
+        Event::Abort => run.abort()?,
+        Event::Delete { principal } => run.delete_instead(principal)?,
+        Event::Interrupted => run.interrupted()?,
+    }
+    Ok(run.advance())
+}
+
+/// A step in the making.
+pub(crate) struct Run<'a> {
+    pub(crate) node: Node,
+    pub(crate) operation: Operation,
+    pub(crate) settings: &'a Settings,
+    pub(crate) now: Timestamp,
+    commands: Vec<Command>,
+    history: Vec<HistoryEntry>,
+    wipe: Option<Wipe>,
+    ended: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(node: Node, operation: Operation, settings: &'a Settings, now: Timestamp) -> Self {
+        Self { node, operation, settings, now, commands: Vec::new(), history: Vec::new(), wipe: None, ended: false }
+    }
+
+    fn advance(self) -> Advance {
+        let operation = (!self.ended).then_some(self.operation);
+        Advance { next: Lifecycle { node: self.node, operation }, commands: self.commands, history: self.history, wipe: self.wipe }
+    }
+
+    /// Moves the node's provision state.
+    pub(crate) fn apply(&mut self, transition: Transition) -> Result<(), Impossible> {
+        Ok(self.node.apply(transition, self.operation.final_target(), self.now)?)
+    }
+
+    /// Moves it if the table allows: a clean-up after an abort waits in a failed state.
+    fn apply_if_allowed(&mut self, transition: Transition) {
+        if self.node.provision_state.after(transition).is_some() {
+            let _allowed = self.apply(transition);
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    pub(crate) fn note(&mut self, severity: Severity, event_type: &str, event: String) {
+        self.history.push(HistoryEntry { severity, event_type: event_type.to_owned(), event });
+    }
+
+    /// Calls a function of the drivers.
+    pub(crate) fn call(&mut self, phase: Phase, cause: Cause) {
+        self.operation.phase = phase;
+        self.operation.cause = cause;
+        self.operation.waiting = None;
+        let Some(function) = function_of(phase) else { return };
+        self.operation.calls = self.operation.calls.saturating_add(1);
+        let step = self.operation.current().cloned();
+        self.commands.push(Command::Call { function, cause, step });
+    }
+
+    /// Stores a wait, and has it tested at once.
+    pub(crate) fn wait(&mut self, wait: Wait, retry: bool) {
+        let timeout = if wait.timeout_s == 0 { self.default_timeout() } else { wait.timeout_s };
+        let deadline = later(self.now, i64::from(timeout) * 1000);
+        // A time that has to pass is never cut short by a time-out.
+        let deadline = wait.condition.earliest().map_or(deadline, |at| deadline.max(at));
+        self.apply_if_allowed(Transition::Wait);
+        self.operation.waiting =
+            Some(Waiting { condition: wait.condition.clone(), since: self.now, deadline, due: deadline, retry, tests: 0 });
+        self.commands.push(Command::Test(wait.condition));
+    }
+
+    fn default_timeout(&self) -> u32 {
+        const YEAR: u32 = 365 * 24 * 3600;
+        let seconds = match self.operation.kind {
+            Kind::Clean | Kind::ManualClean => self.settings.clean_callback_timeout,
+            Kind::Power(_) => self.settings.power_state_change_timeout,
+            _ => self.settings.deploy_callback_timeout,
+        };
+        if seconds == 0 { YEAR } else { seconds }
+    }
+
+    fn returned(&mut self, returned: Returned) -> Result<(), Impossible> {
+        match returned {
+            Returned::Wait(wait) => {
+                self.wait(wait, false);
+                Ok(())
+            }
+            Returned::Refused(error) if self.may_repeat(&error) => {
+                self.note(Severity::Info, "agent", format!("{error}; the step is repeated when the agent is heard again"));
+                self.wait(Wait { condition: Condition::Heartbeat { since: self.now }, timeout_s: 0 }, true);
+                Ok(())
+            }
+            Returned::Refused(error) => self.fail(error.to_string()),
+            Returned::Fault(text) => self.fail(text),
+            done => match self.operation.phase {
+                Phase::Verify => self.verified(done),
+                Phase::Prepare | Phase::ListDeploySteps | Phase::DeployStep => self.deploy_returned(done),
+                Phase::CleanUp | Phase::TearDown => self.tear_down_returned(done),
+                Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep | Phase::TearDownCleaning => self.clean_returned(done),
+                Phase::PowerOff | Phase::PowerOn => self.power_returned(done),
+            },
+        }
+    }
+
+    /// Whether the agent, unreachable or busy, is waited for.
+    fn may_repeat(&self, error: &DriverError) -> bool {
+        matches!(error.kind, ErrorKind::AgentUnreachable | ErrorKind::AgentInProgress)
+            && matches!(self.operation.phase, Phase::Prepare | Phase::DeployStep | Phase::PrepareCleaning | Phase::CleanStep)
+    }
+
+    fn tested(&mut self, met: bool) -> Result<(), Impossible> {
+        let Some(mut waiting) = self.operation.waiting.clone() else { return Err(Impossible::Late) };
+        if !met && self.now < waiting.deadline {
+            waiting.tests = waiting.tests.saturating_add(1);
+            waiting.due = self.next_test(&waiting);
+            self.operation.waiting = Some(waiting);
+            return Ok(());
+        }
+        let cause = match (met, waiting.retry) {
+            (true, true) => Cause::Interrupted,
+            (true, false) => Cause::Met,
+            (false, true) => return self.fail("timed out while waiting for the agent to be heard again".into()),
+            (false, false) => Cause::TimedOut,
+        };
+        self.operation.waiting = None;
+        self.apply_if_allowed(Transition::Resume);
+        match self.operation.phase {
+            Phase::PowerOff | Phase::PowerOn => self.power_changed(met),
+            phase => {
+                self.call(phase, cause);
+                Ok(())
+            }
+        }
+    }
+
+    fn next_test(&self, waiting: &Waiting) -> Timestamp {
+        let mut due = waiting.deadline;
+        if waiting.condition.needs_polling() {
+            let growth = 1_i64 << waiting.tests.min(6).saturating_sub(1);
+            let pause = i64::from(self.settings.poll_min_ms).saturating_mul(growth).min(i64::from(self.settings.poll_max_ms));
+            due = due.min(later(self.now, pause));
+        }
+        waiting.condition.earliest().map_or(due, |at| due.min(at.max(later(self.now, 1))))
+    }
+
+    /// Ends with a failure, after the clean-up that its kind asks for.
+    pub(crate) fn fail(&mut self, text: String) -> Result<(), Impossible> {
+        if let Some(first) = &mut self.operation.failure {
+            first.text = format!("{} Also failed to clean up due to: {text}", first.text);
+            return self.fail_now();
+        }
+        let in_step = matches!(self.operation.phase, Phase::CleanStep);
+        let text = match self.operation.current() {
+            Some(step) => format!("step {}: {text}", step.id()),
+            None => text,
+        };
+        let phase = self.operation.phase;
+        self.operation.failure = Some(Failure { text, aborted: false, in_step });
+        self.operation.waiting = None;
+        self.apply_if_allowed(Transition::Resume);
+        match phase {
+            Phase::DeployStep => self.call(Phase::CleanUp, Cause::First),
+            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep => {
+                self.call(Phase::TearDownCleaning, Cause::First);
+            }
+            _ => self.fail_now()?,
+        }
+        Ok(())
+    }
+
+    /// Ends with the failure that is noted.
+    pub(crate) fn fail_now(&mut self) -> Result<(), Impossible> {
+        let failure = self.operation.failure.clone().unwrap_or(Failure { text: "failed".into(), aborted: false, in_step: false });
+        self.node.fail_with(&failure.text);
+        if failure.in_step && !failure.aborted {
+            self.node.maintenance = true;
+            self.node.maintenance_reason = self.node.last_error.clone();
+            self.node.fault = Some("clean failure".into());
+        }
+        self.node.target_power_state = None;
+        if self.operation.kind == Kind::TearDown {
+            self.forget_instance();
+        }
+        if !matches!(self.operation.kind, Kind::Power(_)) {
+            self.apply_if_allowed(Transition::Fail);
+        }
+        self.note(Severity::Error, self.event_type(), failure.text);
+        self.end(Wipe::Operation);
+        Ok(())
+    }
+
+    /// Ends the operation: what belonged to it goes.
+    pub(crate) fn end(&mut self, wipe: Wipe) {
+        self.node.deploy_step = Map::new();
+        self.node.clean_step = Map::new();
+        self.node.reservation = None;
+        if !matches!(self.operation.kind, Kind::Power(_)) {
+            self.node.wipe_agent();
+            for key in ["deploy_steps", "clean_steps", "deploy_step_index", "clean_step_index"] {
+                self.node.driver_internal_info.remove(key);
+            }
+        }
+        self.wipe = Some(match self.wipe {
+            Some(Wipe::All) => Wipe::All,
+            _ => wipe,
+        });
+        self.ended = true;
+    }
+
+    pub(crate) fn wipe_all(&mut self) {
+        self.wipe = Some(Wipe::All);
+    }
+
+    pub(crate) fn event_type(&self) -> &'static str {
+        match self.operation.kind {
+            Kind::Verify => "verify",
+            Kind::Deploy | Kind::Rebuild => "deploying",
+            Kind::TearDown => "unprovision",
+            Kind::Clean | Kind::ManualClean => "cleaning",
+            Kind::Power(_) => "power",
+        }
+    }
+
+    /// Shows the step that begins, and calls it.
+    pub(crate) fn begin_step(&mut self, phase: Phase) {
+        let step = self.operation.plan.get(self.operation.index).map(shown).unwrap_or_default();
+        let (key, index) = (if phase == Phase::CleanStep { "clean_step_index" } else { "deploy_step_index" }, self.operation.index);
+        self.node.driver_internal_info.insert(key.into(), index.into());
+        if phase == Phase::CleanStep {
+            self.node.clean_step = step;
+        } else {
+            self.node.deploy_step = step;
+        }
+        self.call(phase, Cause::First);
+    }
+
+    fn abort(&mut self) -> Result<(), Impossible> {
+        let state = self.node.provision_state;
+        if !matches!(state, ProvisionState::WaitCallBack | ProvisionState::CleanWait) || self.operation.waiting.is_none() {
+            return Err(Impossible::NotNow(state));
+        }
+        if self.operation.current().is_some_and(|step| !step.abortable) {
+            self.operation.abort_after = true;
+            return Ok(());
+        }
+        self.aborted()
+    }
+
+    /// Ends on behalf of an operator: the failed state is set at once, clean-up follows.
+    pub(crate) fn aborted(&mut self) -> Result<(), Impossible> {
+        let what = if self.event_type() == "cleaning" { "clean" } else { "deploy" };
+        let at = self.operation.current().map(|step| format!(" during step {}", step.id())).unwrap_or_default();
+        let text = format!("By request, the {what} operation was aborted{at}");
+        self.operation.failure = Some(Failure { text: text.clone(), aborted: true, in_step: false });
+        self.apply_if_allowed(Transition::Abort);
+        self.apply_if_allowed(Transition::Fail);
+        self.node.fail_with(&text);
+        self.call(if what == "clean" { Phase::TearDownCleaning } else { Phase::CleanUp }, Cause::First);
+        Ok(())
+    }
+
+    /// The instance is to be deleted while its deployment waits: the same operation turns round.
+    fn delete_instead(&mut self, principal: Principal) -> Result<(), Impossible> {
+        if self.operation.waiting.is_none() {
+            return Err(Impossible::NotNow(self.node.provision_state));
+        }
+        self.operation.principal = principal;
+        self.operation.failure = None;
+        self.operation.plan.clear();
+        self.operation.index = 0;
+        self.begin_tear_down()
+    }
+
+    /// The host stopped while a command was in flight. What only reads, or is idempotent by
+    /// contract, is done again; a step may have changed the machine, so it is not.
+    fn interrupted(&mut self) -> Result<(), Impossible> {
+        if let Some(waiting) = &self.operation.waiting {
+            let condition = waiting.condition.clone();
+            self.commands.push(Command::Test(condition));
+            return Ok(());
+        }
+        match self.operation.phase {
+            Phase::Verify => self.commands.push(Command::ReadPower),
+            Phase::DeployStep | Phase::CleanStep => {
+                return self.fail(
+                    "the host stopped while this step was executing, and it is not known what was done: look at the machine, then try again".into(),
+                );
+            }
+            Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
+            phase => self.call(phase, Cause::Interrupted),
+        }
+        Ok(())
+    }
+}
+
+fn function_of(phase: Phase) -> Option<Function> {
+    Some(match phase {
+        Phase::Prepare => Function::Prepare,
+        Phase::ListDeploySteps => Function::GetDeploySteps,
+        Phase::DeployStep => Function::ExecuteDeployStep,
+        Phase::CleanUp => Function::CleanUp,
+        Phase::TearDown => Function::TearDown,
+        Phase::PrepareCleaning => Function::PrepareCleaning,
+        Phase::ListCleanSteps => Function::GetCleanSteps,
+        Phase::CleanStep => Function::ExecuteCleanStep,
+        Phase::TearDownCleaning => Function::TearDownCleaning,
+        Phase::Verify | Phase::PowerOff | Phase::PowerOn => return None,
+    })
+}
+
+/// `from` plus milliseconds, as far as time goes.
+pub(crate) fn later(from: Timestamp, milliseconds: i64) -> Timestamp {
+    from.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(Timestamp::MAX)
+}

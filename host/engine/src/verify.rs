@@ -1,0 +1,24 @@
+//! `manage` from `enroll`: the controller must answer.
+
+use wrought_domain::state::Event as Transition;
+
+use crate::operation::{Command, Phase, Returned, Severity, Wipe};
+use crate::step::{Impossible, Run};
+
+impl Run<'_> {
+    pub(crate) fn begin_verify(&mut self) -> Result<(), Impossible> {
+        self.apply(Transition::Manage)?;
+        self.operation.phase = Phase::Verify;
+        self.command(Command::ReadPower);
+        Ok(())
+    }
+
+    pub(crate) fn verified(&mut self, returned: Returned) -> Result<(), Impossible> {
+        let Returned::Power(state) = returned else { return self.fail("the controller gave no power state".into()) };
+        self.node.power_state = Some(state);
+        self.apply(Transition::Done)?;
+        self.note(Severity::Info, "verify", format!("access to the machine is verified, {state}"));
+        self.end(Wipe::Operation);
+        Ok(())
+    }
+}
