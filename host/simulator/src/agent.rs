@@ -1,0 +1,166 @@
+//! The life of one agent: from the ramdisk's boot until its server loses power.
+//!
+//! ```text
+//! boot delay -> GET {api}/ -> lookup, again and again -> own certificate and listener -> heartbeats, commands -> cut off
+//! ```
+//!
+//! Everything runs under the token `stop` of one [`Life`](crate::node::Life): cancelling it is pulling the plug.
+
+mod api;
+mod commands;
+mod image;
+mod ironic;
+mod steps;
+mod tls;
+mod work;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::Shared;
+use crate::http::{self, Site};
+use crate::node::{self, AgentStage, Node};
+use commands::CommandLog;
+use ironic::{Found, Heartbeat, Ironic, Version};
+
+/// The version that the agents say they are.
+pub(crate) const VERSION: &str = "13.0.0";
+/// An API of this version or later is told the agent's own certificate.
+const AUTO_TLS: Version = Version(1, 68);
+/// Tokens shorter than this are no tokens.
+const TOKEN_LENGTH: usize = 32;
+const HIDDEN_TOKEN: &str = "******";
+const CONNECTIONS: usize = 32;
+
+/// A running agent.
+pub(crate) struct Agent {
+    pub fleet: Arc<Shared>,
+    pub node: Arc<Node>,
+    pub stop: CancellationToken,
+    pub started: Timestamp,
+    /// What callers must show; an agent without one refuses every command.
+    pub token: Option<String>,
+    pub commands: CommandLog,
+    /// Whether an image is on the disk.
+    pub written: AtomicBool,
+    /// A command ended: the host wants to know.
+    pub heartbeat_now: Notify,
+}
+
+/// Boots a ramdisk on `node` and runs its agent until `stop`.
+pub(crate) async fn live(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
+    let life = stop.clone();
+    life.run_until_cancelled(run(fleet, node, stop)).await;
+}
+
+async fn run(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
+    tokio::time::sleep(fleet.timing.boot).await;
+    let boots = {
+        let mut inner = node.lock();
+        inner.counts.agent_boots += 1;
+        inner.counts.agent_boots
+    };
+    let mut rng = node::rng(fleet.options.seed, node.index, boots);
+    let ironic = Ironic::new(&fleet.client, &fleet.options.api_url);
+    let version = ironic.version().await;
+    node.set_stage(&stop, AgentStage::LookingUp);
+    let Some(found) = look_up(&fleet, &node, &ironic, version, &mut rng).await else {
+        tracing::warn!(node = node.index, "agent found no node and gives up");
+        return node.set_stage(&stop, AgentStage::GaveUp);
+    };
+    let token = match found.token.as_deref() {
+        Some(token) if token.len() >= TOKEN_LENGTH => found.token,
+        // Somebody else has the token: the real agent stops its API and waits for the end.
+        Some(HIDDEN_TOKEN) => {
+            tracing::warn!(node = node.index, "agent was refused a token and locks itself down");
+            return node.set_stage(&stop, AgentStage::LockedDown);
+        }
+        _ => None,
+    };
+    if let Err(error) = serve(Arc::clone(&fleet), node, stop, ironic, version, Found { token, ..found }, rng).await {
+        tracing::error!(%error, "agent cannot serve");
+    }
+}
+
+async fn look_up(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, version: Version, rng: &mut StdRng) -> Option<Found> {
+    let deadline = Instant::now() + fleet.timing.lookup_timeout;
+    let mut wait = fleet.timing.lookup_retry;
+    loop {
+        node.count(|counts| counts.lookups += 1);
+        match ironic.look_up(version, &node.mac).await {
+            Ok(found) => return Some(found),
+            Err(error) => tracing::debug!(node = node.index, %error, "lookup"),
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        tokio::time::sleep(wait.mul_f64(rng.random_range(0.5..1.0))).await;
+        wait = (wait * 2).min(fleet.timing.lookup_retry * 20);
+    }
+}
+
+async fn serve(
+    fleet: Arc<Shared>,
+    node: Arc<Node>,
+    stop: CancellationToken,
+    ironic: Ironic<'_>,
+    version: Version,
+    found: Found,
+    mut rng: StdRng,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let address = listener.local_addr()?;
+    let identity = if fleet.options.tls_agents && version >= AUTO_TLS { Some(tls::identity(address.ip())?) } else { None };
+    let (tls, verify_ca) = identity.map(|identity| (identity.acceptor, identity.certificate_pem)).unzip();
+    let heartbeat = Heartbeat {
+        node_uuid: found.node_uuid,
+        callback_url: format!("{}://{address}", if verify_ca.is_some() { "https" } else { "http" }),
+        token: found.token.clone(),
+        verify_ca,
+    };
+    let agent = Arc::new(Agent {
+        fleet: Arc::clone(&fleet),
+        node: Arc::clone(&node),
+        stop: stop.clone(),
+        started: Timestamp::now(),
+        token: found.token,
+        commands: CommandLog::default(),
+        written: AtomicBool::new(false),
+        heartbeat_now: Notify::new(),
+    });
+    let router = api::router(Arc::clone(&agent));
+    let tasks = fleet.tasks.clone();
+    fleet.tasks.spawn(http::serve(Site { listener, tls, router, connections: CONNECTIONS, stop: stop.clone(), tasks }));
+    node.set_stage(&stop, AgentStage::Alive);
+    heartbeats(&agent, &ironic, version, &heartbeat, found.heartbeat_timeout, &mut rng).await;
+    Ok(())
+}
+
+/// At once, then at a random part of the timeout, sooner when a command ends; never stops by itself.
+async fn heartbeats(agent: &Agent, ironic: &Ironic<'_>, version: Version, heartbeat: &Heartbeat, timeout: Duration, rng: &mut StdRng) {
+    let timing = agent.fleet.timing;
+    loop {
+        agent.node.count(|counts| counts.heartbeats += 1);
+        let sent = ironic.heartbeat(version, heartbeat).await;
+        let wait = match sent {
+            Ok(()) => timeout.mul_f64(rng.random_range(0.3..0.6)),
+            Err(error) => {
+                tracing::debug!(node = agent.node.index, %error, "heartbeat");
+                timing.heartbeat_retry.mul_f64(rng.random_range(1.0..2.0))
+            }
+        };
+        let started = Instant::now();
+        let _ = tokio::time::timeout(wait, agent.heartbeat_now.notified()).await;
+        tokio::time::sleep_until(started + timing.heartbeat_gap.min(wait)).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! `Systems/{id}`: power, boot override, secure boot.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::error::{Body, Refusal};
+use super::{OfNode, check_match, link, tagged};
+use crate::fleet::Shared;
+use crate::machine::{Boot, BootMode, BootTarget, Machine, OverrideEnabled, ResetType};
+use crate::node::Node;
+use crate::power;
+
+const RESET: &str = "ComputerSystem.Reset";
+
+pub(super) async fn show(Extension(node): OfNode) -> Response {
+    let machine = node.lock().machine.clone();
+    let boot = boot_of(&machine.boot);
+    tagged(&boot, resource(&node, &machine, &boot))
+}
+
+fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
+    let path = node.system_path();
+    let id = node.id;
+    json!({
+        "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem",
+        "@odata.context": "/redfish/v1/$metadata#ComputerSystem.ComputerSystem",
+        "@odata.id": path,
+        "Id": id,
+        "UUID": id,
+        "Name": format!("sim-{}", node.index),
+        "SystemType": "Physical",
+        "Manufacturer": "Wrought",
+        "Model": "Simulated server",
+        "SerialNumber": format!("SIM{:08}", node.index),
+        "BiosVersion": "1.0.0",
+        "PowerState": machine.power_state(),
+        "Status": { "State": "Enabled", "Health": "OK", "HealthRollup": "OK" },
+        "Boot": boot,
+        "ProcessorSummary": { "Count": 2, "Status": { "State": "Enabled", "Health": "OK" } },
+        "MemorySummary": { "TotalSystemMemoryGiB": 32, "Status": { "State": "Enabled", "Health": "OK" } },
+        "SecureBoot": link(&format!("{path}/SecureBoot")),
+        "EthernetInterfaces": link(&format!("{path}/EthernetInterfaces")),
+        "VirtualMedia": link(&format!("{path}/VirtualMedia")),
+        "Links": {
+            "Chassis": [link(&format!("/redfish/v1/Chassis/{id}"))],
+            "ManagedBy": [link(&format!("/redfish/v1/Managers/{id}"))],
+        },
+        "Actions": {
+            "#ComputerSystem.Reset": {
+                "target": format!("{path}/Actions/{RESET}"),
+                "ResetType@Redfish.AllowableValues": ResetType::ALL,
+            },
+        },
+    })
+}
+
+fn boot_of(boot: &Boot) -> Value {
+    json!({
+        "BootSourceOverrideEnabled": boot.enabled,
+        "BootSourceOverrideEnabled@Redfish.AllowableValues":
+            [OverrideEnabled::Disabled, OverrideEnabled::Once, OverrideEnabled::Continuous],
+        "BootSourceOverrideTarget": boot.target,
+        "BootSourceOverrideTarget@Redfish.AllowableValues":
+            [BootTarget::None, BootTarget::Pxe, BootTarget::Cd, BootTarget::Hdd, BootTarget::UefiHttp],
+        "BootSourceOverrideMode": boot.mode,
+        "BootSourceOverrideMode@Redfish.AllowableValues": [BootMode::Uefi, BootMode::Legacy],
+        "HttpBootUri": boot.http_uri,
+    })
+}
+
+pub(super) async fn change(
+    Extension(node): OfNode,
+    headers: HeaderMap,
+    Body(patch): Body<Map<String, Value>>,
+) -> Result<StatusCode, Refusal> {
+    let mut inner = node.lock();
+    check_match(&headers, &boot_of(&inner.machine.boot))?;
+    let mut boot = inner.machine.boot.clone();
+    for (name, value) in &patch {
+        match (name.as_str(), value) {
+            ("Boot", Value::Object(changes)) => change_boot(&mut boot, changes)?,
+            _ => return Err(Refusal::unknown_property(name)),
+        }
+    }
+    inner.machine.boot = boot;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All or nothing: `boot` is the caller's copy.
+fn change_boot(boot: &mut Boot, changes: &Map<String, Value>) -> Result<(), Refusal> {
+    for (name, value) in changes {
+        match name.as_str() {
+            "BootSourceOverrideEnabled" => boot.enabled = listed(name, value)?,
+            "BootSourceOverrideTarget" => boot.target = listed(name, value)?,
+            "BootSourceOverrideMode" => boot.mode = listed(name, value)?,
+            "HttpBootUri" => boot.http_uri = value.as_str().filter(|uri| !uri.is_empty()).map(str::to_owned),
+            _ => return Err(Refusal::unknown_property(name)),
+        }
+    }
+    if boot.target == BootTarget::None {
+        boot.enabled = OverrideEnabled::Disabled;
+    }
+    Ok(())
+}
+
+fn listed<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Refusal> {
+    serde_json::from_value(value.clone()).map_err(|_| Refusal::wrong_value(name, &value.to_string()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Reset {
+    reset_type: Option<Value>,
+}
+
+pub(super) async fn reset(
+    State(fleet): State<Arc<Shared>>,
+    Extension(node): OfNode,
+    Body(reset): Body<Reset>,
+) -> Result<StatusCode, Refusal> {
+    let value = reset.reset_type.ok_or_else(|| Refusal::missing_parameter(RESET, "ResetType"))?;
+    let kind: ResetType =
+        serde_json::from_value(value.clone()).map_err(|_| Refusal::wrong_parameter(RESET, "ResetType", &value.to_string()))?;
+    power::reset(&fleet, &node, kind).map_err(|_| {
+        let state = node.lock().machine.power_state();
+        Refusal::conflict(format!("The reset {kind:?} is not possible while the power state is {state:?}."))
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn secure_boot(Extension(node): OfNode) -> Response {
+    let machine = node.lock().machine.clone();
+    let resource = json!({
+        "@odata.type": "#SecureBoot.v1_1_0.SecureBoot",
+        "@odata.id": format!("{}/SecureBoot", node.system_path()),
+        "Id": "SecureBoot",
+        "Name": "UEFI Secure Boot",
+        "SecureBootEnable": machine.secure_boot,
+        "SecureBootCurrentBoot": if machine.secure_boot_current { "Enabled" } else { "Disabled" },
+        "SecureBootMode": "UserMode",
+    });
+    tagged(&machine.secure_boot.into(), resource)
+}
+
+pub(super) async fn change_secure_boot(
+    Extension(node): OfNode,
+    headers: HeaderMap,
+    Body(patch): Body<Map<String, Value>>,
+) -> Result<StatusCode, Refusal> {
+    let mut inner = node.lock();
+    check_match(&headers, &inner.machine.secure_boot.into())?;
+    let mut enabled = inner.machine.secure_boot;
+    for (name, value) in &patch {
+        match (name.as_str(), value.as_bool()) {
+            ("SecureBootEnable", Some(wanted)) => enabled = wanted,
+            ("SecureBootEnable", None) => return Err(Refusal::wrong_value(name, &value.to_string())),
+            _ => return Err(Refusal::unknown_property(name)),
+        }
+    }
+    inner.machine.secure_boot = enabled;
+    Ok(StatusCode::NO_CONTENT)
+}
