@@ -1,1 +1,23 @@
-//! hardware
+//! What bare metal speaks: controllers ([`Bmc`]: [`redfish`], [`FakeBmcs`]), the agent on the machine
+//! ([`agent`]), servers of images ([`image`]), and what guards the way out ([`egress`], [`secrets`]).
+//!
+//! Nothing here knows nodes, drivers or the journal: inputs are the node's free-form maps and typed
+//! settings, outputs are plain data or a [`HardwareError`] whose kind is one of the driver contract's.
+//! Texts of errors hold no address, user or secret, so that they may reach a driver.
+
+pub mod agent;
+mod bmc;
+mod config;
+pub mod egress;
+mod error;
+mod fake_bmc;
+mod http;
+pub mod image;
+pub mod redfish;
+pub mod secrets;
+mod tls;
+
+pub use bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
+pub use config::{AgentConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};
+pub use error::{HardwareError, Kind};
+pub use fake_bmc::FakeBmcs;
