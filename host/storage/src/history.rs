@@ -1,0 +1,155 @@
+//! What happened to nodes, for people.
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, SqliteConnection};
+use uuid::Uuid;
+use wrought_domain::NodeId;
+use wrought_engine::{HistoryEntry, Severity};
+
+use crate::error::is_dangling;
+use crate::query::Page;
+use crate::{Store, StoreError, document};
+
+/// Entries kept for a node; Ironic's `node_history_max_entries`.
+const KEPT: i64 = 300;
+
+/// An entry of a node's history, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields are Ironic's own")]
+pub struct HistoryRecord {
+    pub uuid: Uuid,
+    pub node: NodeId,
+    pub created_at: Timestamp,
+    pub severity: Severity,
+    pub event_type: String,
+    pub event: String,
+    pub user: String,
+    pub conductor: Option<String>,
+}
+
+/// A page of a node's history.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryQuery {
+    /// Rows at most; [`crate::DEFAULT_LIMIT`] if not given.
+    pub limit: Option<u32>,
+    /// The last entry of the page before.
+    pub marker: Option<Uuid>,
+    /// `created_at` (as it happened, the default), `uuid`, `severity` or `event_type`.
+    pub sort_key: Option<String>,
+    /// Whether the latest comes first.
+    pub descending: bool,
+}
+
+type Row = (String, String, i64, String, String, String, String, Option<String>);
+
+const COLUMNS: &str =
+    "SELECT n.uuid, n.node, n.created_at, n.severity, n.event_type, n.event, n.user_name, n.conductor FROM history n WHERE n.node = ";
+
+const SORT_KEYS: &[(&str, &str)] = &[("uuid", ""), ("severity", ""), ("event_type", "")];
+
+fn record(row: Row) -> Result<HistoryRecord, StoreError> {
+    let (uuid, node, created_at, severity, event_type, event, user, conductor) = row;
+    Ok(HistoryRecord {
+        uuid: document::parse("history entry", &uuid)?,
+        node: NodeId(document::parse("history entry", &node)?),
+        created_at: document::moment(created_at),
+        severity: if severity == "ERROR" { Severity::Error } else { Severity::Info },
+        event_type,
+        event,
+        user,
+        conductor,
+    })
+}
+
+/// Adds entries within a unit of the writer.
+pub(crate) async fn insert(
+    db: &mut SqliteConnection,
+    node: NodeId,
+    entries: &[HistoryEntry],
+    user: &str,
+    conductor: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let now = Timestamp::now().as_microsecond();
+    let sql = "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    for entry in entries {
+        let severity = match entry.severity {
+            Severity::Info => "INFO",
+            Severity::Error => "ERROR",
+        };
+        sqlx::query(sql)
+            .bind(Uuid::new_v4().to_string())
+            .bind(node.to_string())
+            .bind(now)
+            .bind(severity)
+            .bind(entry.event_type.clone())
+            .bind(entry.event.clone())
+            .bind(user.to_owned())
+            .bind(conductor.map(str::to_owned))
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Drops what is older than the node's latest entries.
+pub(crate) async fn trim(db: &mut SqliteConnection, node: NodeId) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM history WHERE node = $1 AND id <= (SELECT id FROM history WHERE node = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
+    sqlx::query(sql).bind(node.to_string()).bind(KEPT).execute(db).await.map(drop)
+}
+
+impl Store {
+    /// Adds entries to a node's history outside of an operation's writes.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or the database fails.
+    pub async fn record(&self, node: NodeId, entries: Vec<HistoryEntry>, user: &str, conductor: Option<&str>) -> Result<(), StoreError> {
+        let (user, conductor) = (user.to_owned(), conductor.map(str::to_owned));
+        self.write(move |db| {
+            Box::pin(async move {
+                match insert(db, node, &entries, &user, conductor.as_deref()).await {
+                    Ok(()) => Ok(trim(db, node).await?),
+                    Err(error) if is_dangling(&error) => Err(StoreError::no_node(node)),
+                    Err(error) => Err(error.into()),
+                }
+            })
+        })
+        .await
+    }
+
+    /// A page of a node's history. Ask [`Store::node`] first whether the principal sees the node.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownMarker`], [`StoreError::UnknownSortKey`], or the database fails.
+    pub async fn history(&self, node: NodeId, asked: &HistoryQuery) -> Result<Vec<HistoryRecord>, StoreError> {
+        if let Some(marker) = asked.marker
+            && self.history_entry(node, marker).await?.is_none()
+        {
+            return Err(StoreError::UnknownMarker(marker.to_string()));
+        }
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push_bind(node.to_string());
+        let page = Page {
+            table: "history",
+            keys: SORT_KEYS,
+            // Entries are made in the order of time, and their ids tell those of one moment apart.
+            sort_key: asked.sort_key.as_deref().filter(|key| *key != "created_at"),
+            descending: asked.descending,
+            marker: asked.marker.map(|uuid| uuid.to_string()),
+            limit: asked.limit,
+        };
+        page.push(&mut query)?;
+        let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// One entry of a node's history.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn history_entry(&self, node: NodeId, uuid: Uuid) -> Result<Option<HistoryRecord>, StoreError> {
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push_bind(node.to_string()).push(" AND n.uuid = ").push_bind(uuid.to_string());
+        let row: Option<Row> = query.build_query_as().fetch_optional(self.reads()).await?;
+        row.map(record).transpose()
+    }
+}

@@ -1,0 +1,254 @@
+//! The writes of operations: reserving a node, advancing, letting go. All carry the fence.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::SqliteConnection;
+use wrought_domain::{DriverName, Fence, NodeId};
+use wrought_engine::{Advance, Operation, Wipe};
+
+use crate::node::{Revision, bind, current, explain, node_columns};
+use crate::{Store, StoreError, document, history};
+
+/// Operations read at once.
+const PAGE: i64 = 500;
+
+/// A node that was reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Goes with every write of the operation.
+    pub fence: Fence,
+    /// The node's revision now.
+    pub revision: Revision,
+}
+
+/// An advance of an operation, committed as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit<'a> {
+    /// What the engine answered. Without an operation in it the node is let go of.
+    pub advance: &'a Advance,
+    /// The revision that the advance was computed on.
+    pub revision: Revision,
+    /// The operation's fence.
+    pub fence: Fence,
+    /// The state that drivers asked to keep: `{"operation": {..}, "node": {..}}` each. It is
+    /// written first, then wiped as the advance says.
+    pub driver_state: &'a [(DriverName, Value)],
+    /// On whose behalf, for the history.
+    pub user: &'a str,
+}
+
+const RESERVE: &str = concat!(
+    "UPDATE nodes SET ",
+    node_columns!(),
+    ", reservation = $27, fence = fence + $28, revision = revision + 1 WHERE uuid = $1 AND revision = $29 AND reservation IS NULL RETURNING fence"
+);
+
+const ADVANCE: &str = concat!(
+    "UPDATE nodes SET ",
+    node_columns!(),
+    ", reservation = CASE WHEN $27 THEN reservation ELSE NULL END, revision = revision + 1 \
+     WHERE uuid = $1 AND revision = $28 AND fence = $29 AND reservation IS NOT NULL"
+);
+
+async fn put_operation(db: &mut SqliteConnection, node: NodeId, id: &str, due: Option<Timestamp>, doc: &str) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO operations (node, id, due_at, doc) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (node) DO UPDATE SET id = excluded.id, due_at = excluded.due_at, doc = excluded.doc";
+    let query = sqlx::query(sql).bind(node.to_string()).bind(id.to_owned()).bind(due.map(Timestamp::as_microsecond));
+    query.bind(doc.to_owned()).execute(db).await.map(drop)
+}
+
+async fn end_operation(db: &mut SqliteConnection, node: NodeId) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM operations WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
+    sqlx::query("DELETE FROM shared_locks WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
+    history::trim(db, node).await
+}
+
+async fn put_state(db: &mut SqliteConnection, node: NodeId, driver: &str, doc: &str) -> Result<(), sqlx::Error> {
+    let sql =
+        "INSERT INTO driver_state (node, driver, doc) VALUES ($1, $2, $3) ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc";
+    sqlx::query(sql).bind(node.to_string()).bind(driver.to_owned()).bind(doc.to_owned()).execute(db).await.map(drop)
+}
+
+async fn wipe_state(db: &mut SqliteConnection, node: NodeId, wipe: Wipe) -> Result<(), StoreError> {
+    if wipe == Wipe::All {
+        sqlx::query("DELETE FROM driver_state WHERE node = $1").bind(node.to_string()).execute(db).await?;
+        return Ok(());
+    }
+    let query = sqlx::query_as("SELECT driver, doc FROM driver_state WHERE node = $1").bind(node.to_string());
+    let states: Vec<(String, String)> = query.fetch_all(&mut *db).await?;
+    for (driver, doc) in states {
+        let mut state: Value = document::read("driver state of node", node, &doc)?;
+        if let Some(keys) = state.get_mut("operation").filter(|keys| keys.as_object().is_some_and(|map| !map.is_empty())) {
+            *keys = Value::Object(serde_json::Map::new());
+            put_state(db, node, &driver, &document::write("driver state", &state)?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a fenced write of a node hit no row.
+async fn refusal(db: &mut SqliteConnection, node: NodeId, fence: Fence) -> StoreError {
+    match current(db, node).await {
+        Err(error) => error,
+        Ok(now) if now.fence != fence || now.value.reservation.is_none() => StoreError::StaleFence(node),
+        Ok(_) => StoreError::Stale { what: "node", id: node.to_string() },
+    }
+}
+
+impl Store {
+    /// Starts what an advance begins: reserves the node for `host` under a new fence and stores
+    /// the operation with that fence. An advance without an operation (a transition that needs
+    /// no work) is written under the same conditions, and nothing is reserved.
+    ///
+    /// # Errors
+    /// [`StoreError::Reserved`] when an operation holds the node, [`StoreError::Stale`] when it
+    /// was changed since `revision`.
+    pub async fn begin(&self, advance: &Advance, revision: Revision, host: &str, user: &str) -> Result<Held, StoreError> {
+        let (node, operation, entries) = (advance.next.node.clone(), advance.next.operation.clone(), advance.history.clone());
+        let (host, user, wipe) = (host.to_owned(), user.to_owned(), advance.wipe);
+        let doc = document::write("node", &node)?;
+        self.write(move |db| {
+            Box::pin(async move {
+                let query = bind(RESERVE, &node, &doc).bind(operation.is_some().then(|| host.clone()));
+                let query = query.bind(i64::from(operation.is_some())).bind(document::signed(revision.0));
+                let row = match query.fetch_optional(&mut *db).await {
+                    Ok(row) => row,
+                    Err(error) => return Err(explain(db, &node, error).await),
+                };
+                let Some(row) = row else {
+                    return Err(match current(db, node.uuid).await?.value.reservation {
+                        Some(host) => StoreError::Reserved { node: node.uuid, host },
+                        None => StoreError::Stale { what: "node", id: node.uuid.to_string() },
+                    });
+                };
+                let fence = Fence(document::unsigned(sqlx::Row::try_get(&row, 0)?));
+                if let Some(mut operation) = operation {
+                    operation.fence = fence;
+                    let doc = document::write("operation", &operation)?;
+                    put_operation(db, node.uuid, &operation.id.to_string(), operation.due(), &doc).await?;
+                }
+                if let Some(wipe) = wipe {
+                    wipe_state(db, node.uuid, wipe).await?;
+                }
+                history::insert(db, node.uuid, &entries, &user, Some(&host)).await?;
+                history::trim(db, node.uuid).await?;
+                Ok(Held { fence, revision: Revision(revision.0.saturating_add(1)) })
+            })
+        })
+        .await
+    }
+
+    /// Stores an advance of the operation that holds the node: node, operation, driver state and
+    /// history. Answers with the node's new revision.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleFence`] when the operation does not hold the node any more;
+    /// [`StoreError::Stale`] when somebody else patched the node since: read it and step again.
+    pub async fn commit(&self, commit: Commit<'_>) -> Result<Revision, StoreError> {
+        let Commit { advance, revision, fence, driver_state, user } = commit;
+        let (node, entries, wipe) = (advance.next.node.clone(), advance.history.clone(), advance.wipe);
+        let (id, user) = (node.uuid, user.to_owned());
+        let doc = document::write("node", &node)?;
+        let operation = match &advance.next.operation {
+            Some(operation) => {
+                let kept = Operation { fence, ..operation.clone() };
+                Some((operation.id.to_string(), operation.due(), document::write("operation", &kept)?))
+            }
+            None => None,
+        };
+        let mut states = Vec::with_capacity(driver_state.len());
+        for (driver, state) in driver_state {
+            states.push((driver.to_string(), document::write("driver state", state)?));
+        }
+        self.write(move |db| {
+            Box::pin(async move {
+                let query = bind(ADVANCE, &node, &doc).bind(operation.is_some()).bind(document::signed(revision.0));
+                match query.bind(document::signed(fence.0)).execute(&mut *db).await {
+                    Ok(done) if done.rows_affected() == 1 => {}
+                    Ok(_) => return Err(refusal(db, id, fence).await),
+                    Err(error) => return Err(explain(db, &node, error).await),
+                }
+                let conductor = node.reservation.as_deref().or(node.conductor.as_deref());
+                history::insert(db, id, &entries, &user, conductor).await?;
+                match operation {
+                    Some((operation, due, doc)) => put_operation(db, id, &operation, due, &doc).await?,
+                    None => end_operation(db, id).await?,
+                }
+                for (driver, doc) in &states {
+                    put_state(db, id, driver, doc).await?;
+                }
+                if let Some(wipe) = wipe {
+                    wipe_state(db, id, wipe).await?;
+                }
+                Ok(Revision(revision.0.saturating_add(1)))
+            })
+        })
+        .await
+    }
+
+    /// Takes over the open operation of a node under a new fence: writes of the former holder
+    /// are refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when no operation is open.
+    pub async fn adopt(&self, node: NodeId, host: &str) -> Result<(Operation, Held), StoreError> {
+        let host = host.to_owned();
+        self.write(move |db| {
+            Box::pin(async move {
+                let query = sqlx::query_scalar("SELECT doc FROM operations WHERE node = $1").bind(node.to_string());
+                let found: Option<String> = query.fetch_optional(&mut *db).await?;
+                let found = found.ok_or_else(|| StoreError::NotFound { what: "operation of node", id: node.to_string() })?;
+                let mut operation: Operation = document::read("operation of node", node, &found)?;
+                let sql = "UPDATE nodes SET reservation = $2, fence = fence + 1, revision = revision + 1 WHERE uuid = $1 RETURNING fence, revision";
+                let taken: (i64, i64) = sqlx::query_as(sql).bind(node.to_string()).bind(host).fetch_one(&mut *db).await?;
+                operation.fence = Fence(document::unsigned(taken.0));
+                let doc = document::write("operation", &operation)?;
+                put_operation(db, node, &operation.id.to_string(), operation.due(), &doc).await?;
+                let held = Held { fence: operation.fence, revision: Revision(document::unsigned(taken.1)) };
+                Ok((operation, held))
+            })
+        })
+        .await
+    }
+
+    /// The operation that holds the node.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn operation(&self, node: NodeId) -> Result<Option<Operation>, StoreError> {
+        let query = sqlx::query_scalar("SELECT doc FROM operations WHERE node = $1").bind(node.to_string());
+        let doc: Option<String> = query.fetch_optional(self.reads()).await?;
+        doc.map(|doc| document::read("operation of node", node, &doc)).transpose()
+    }
+
+    /// Every open operation, the one that is due first at the beginning: for the start of the host.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn open_operations(&self) -> Result<Vec<Operation>, StoreError> {
+        let mut all: Vec<Operation> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let query =
+                sqlx::query_as("SELECT node, doc FROM operations WHERE node > $1 ORDER BY node LIMIT $2").bind(after.clone()).bind(PAGE);
+            let page: Vec<(String, String)> = query.fetch_all(self.reads()).await?;
+            let Some((last, _)) = page.last() else { break };
+            after.clone_from(last);
+            for (node, doc) in page {
+                all.push(document::read("operation of node", node, &doc)?);
+            }
+        }
+        all.sort_by_key(Operation::due);
+        Ok(all)
+    }
+
+    /// What a driver keeps about a node: `{"operation": {..}, "node": {..}}`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn driver_state(&self, node: NodeId, driver: &DriverName) -> Result<Option<Value>, StoreError> {
+        let query = sqlx::query_scalar("SELECT doc FROM driver_state WHERE node = $1 AND driver = $2");
+        let doc: Option<String> = query.bind(node.to_string()).bind(driver.to_string()).fetch_optional(self.reads()).await?;
+        doc.map(|doc| document::read("driver state of node", node, &doc)).transpose()
+    }
+}

@@ -1,0 +1,351 @@
+//! Nodes: reading, and the writes of those who do not hold them.
+
+use jiff::Timestamp;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use uuid::Uuid;
+use wrought_domain::{Fence, Node, NodeId, Principal};
+
+use crate::error::is_unique_violation;
+use crate::query::{NodeQuery, Visibility};
+use crate::{Duplicate, Store, StoreError, document};
+
+/// Grows with every write of a node; a write says on which one it was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(pub u64);
+
+/// A node as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<T> {
+    /// The value.
+    pub value: T,
+    /// Its revision.
+    pub revision: Revision,
+    /// The fence of its latest reservation.
+    pub fence: Fence,
+}
+
+/// How a request names a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeRef {
+    /// By UUID.
+    Uuid(NodeId),
+    /// By name.
+    Name(String),
+}
+
+impl NodeRef {
+    /// A UUID if the text is one, else a name.
+    pub fn parse(text: &str) -> Self {
+        Uuid::parse_str(text).map_or_else(|_| Self::Name(text.to_owned()), |uuid| Self::Uuid(NodeId(uuid)))
+    }
+}
+
+impl From<NodeId> for NodeRef {
+    fn from(id: NodeId) -> Self {
+        Self::Uuid(id)
+    }
+}
+
+/// What a write does when an operation holds the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// It is refused.
+    Refuse,
+    /// It is done: it touches nothing that the operation owns.
+    Allow,
+}
+
+/// A node's document and where it stands: `doc, reservation, revision, fence`.
+pub(crate) type Row = (String, Option<String>, i64, i64);
+
+/// The node of a row; the reservation is the column's, as the document may be older.
+pub(crate) fn stored(row: Row) -> Result<Stored<Node>, StoreError> {
+    let (doc, reservation, revision, fence) = row;
+    let mut value: Node = document::read("node", "document", &doc)?;
+    value.reservation = reservation;
+    Ok(Stored { value, revision: Revision(document::unsigned(revision)), fence: Fence(document::unsigned(fence)) })
+}
+
+/// The columns that repeat what the document says, for filters, order and uniqueness, in the
+/// order in which [`bind`] gives them, `$1` to `$26`.
+macro_rules! node_columns {
+    () => {
+        "doc = $2, name = $3, driver = $4, instance_uuid = $5, instance_name = $6, chassis_uuid = $7, provision_state = $8, \
+         target_provision_state = $9, provision_updated_at = $10, power_state = $11, target_power_state = $12, maintenance = $13, \
+         fault = $14, resource_class = $15, conductor_group = $16, conductor = $17, owner = $18, lessee = $19, shard = $20, \
+         parent_node = $21, retired = $22, protected = $23, description = $24, created_at = $25, updated_at = $26"
+    };
+}
+pub(crate) use node_columns;
+
+const INSERT: &str = "INSERT INTO nodes (uuid, doc, name, driver, instance_uuid, instance_name, chassis_uuid, provision_state, \
+     target_provision_state, provision_updated_at, power_state, target_power_state, maintenance, fault, resource_class, \
+     conductor_group, conductor, owner, lessee, shard, parent_node, retired, protected, description, created_at, updated_at, \
+     fence, revision) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 0, 1)";
+
+const UPDATE: &str = concat!("UPDATE nodes SET ", node_columns!(), ", revision = revision + 1 WHERE uuid = $1 AND revision = $27");
+
+const SELECT: &str = "SELECT doc, reservation, revision, fence FROM nodes WHERE uuid = $1";
+
+/// Binds `$1` to `$26`.
+pub(crate) fn bind<'q>(sql: &'static str, node: &Node, doc: &str) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(sql)
+        .bind(node.uuid.to_string())
+        .bind(doc.to_owned())
+        .bind(node.name.clone())
+        .bind(node.driver.clone())
+        .bind(node.instance_uuid.map(|u| u.to_string()))
+        .bind(node.instance_name.clone())
+        .bind(node.chassis_uuid.map(|u| u.to_string()))
+        .bind(node.provision_state.as_str())
+        .bind(node.target_provision_state.map(|s| s.as_str()))
+        .bind(node.provision_updated_at.map(Timestamp::as_microsecond))
+        .bind(node.power_state.map(|s| s.as_str()))
+        .bind(node.target_power_state.map(|s| s.as_str()))
+        .bind(node.maintenance)
+        .bind(node.fault.clone())
+        .bind(node.resource_class.clone())
+        .bind(node.conductor_group.clone())
+        .bind(node.conductor.clone())
+        .bind(node.owner.clone())
+        .bind(node.lessee.clone())
+        .bind(node.shard.clone())
+        .bind(node.parent_node.map(|u| u.to_string()))
+        .bind(node.retired)
+        .bind(node.protected)
+        .bind(node.description.clone())
+        .bind(node.created_at.as_microsecond())
+        .bind(node.updated_at.map(Timestamp::as_microsecond))
+}
+
+/// The node as it stands within the writer's transaction.
+pub(crate) async fn current(db: &mut SqliteConnection, id: NodeId) -> Result<Stored<Node>, StoreError> {
+    let row: Option<Row> = sqlx::query_as(SELECT).bind(id.to_string()).fetch_optional(db).await?;
+    stored(row.ok_or_else(|| StoreError::no_node(id))?)
+}
+
+/// Which unique value of the node is taken, when `error` says that one is.
+pub(crate) async fn explain(db: &mut SqliteConnection, node: &Node, error: sqlx::Error) -> StoreError {
+    if !is_unique_violation(&error) {
+        return error.into();
+    }
+    let sql = "SELECT uuid, name FROM nodes WHERE uuid = $1 OR ((name = $2 OR instance_uuid = $3) AND uuid <> $1)";
+    let query = sqlx::query_as(sql).bind(node.uuid.to_string()).bind(node.name.clone()).bind(node.instance_uuid.map(|u| u.to_string()));
+    let taken: Vec<(String, Option<String>)> = match query.fetch_all(db).await {
+        Ok(taken) => taken,
+        Err(error) => return error.into(),
+    };
+    let own = node.uuid.to_string();
+    let others: Vec<_> = taken.iter().filter(|(uuid, _)| *uuid != own).collect();
+    match (&node.name, node.instance_uuid) {
+        (Some(name), _) if others.iter().any(|(_, taken)| taken.as_ref() == Some(name)) => Duplicate::NodeName(name.clone()),
+        (_, Some(instance)) if !others.is_empty() => Duplicate::InstanceUuid(instance),
+        _ => Duplicate::NodeUuid(node.uuid),
+    }
+    .into()
+}
+
+impl From<Duplicate> for StoreError {
+    fn from(duplicate: Duplicate) -> Self {
+        Self::Duplicate(duplicate)
+    }
+}
+
+/// Writes a node over the revision it was computed on, and gives it back as it stands now.
+async fn replace(db: &mut SqliteConnection, before: &Stored<Node>, mut node: Node) -> Result<Stored<Node>, StoreError> {
+    node.uuid = before.value.uuid;
+    node.created_at = before.value.created_at;
+    node.reservation.clone_from(&before.value.reservation);
+    node.updated_at = Some(Timestamp::now());
+    let doc = document::write("node", &node)?;
+    let written = bind(UPDATE, &node, &doc).bind(document::signed(before.revision.0)).execute(&mut *db).await;
+    match written {
+        Ok(done) if done.rows_affected() == 1 => {
+            Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence })
+        }
+        Ok(_) => Err(StoreError::Stale { what: "node", id: node.uuid.to_string() }),
+        Err(error) => Err(explain(db, &node, error).await),
+    }
+}
+
+/// Whether the principal sees the node.
+pub(crate) fn sees(principal: &Principal, node: &Node) -> bool {
+    match Visibility::of(principal) {
+        Visibility::All => true,
+        Visibility::Project(project) => node.owner.as_deref() == Some(project) || node.lessee.as_deref() == Some(project),
+        Visibility::Nothing => false,
+    }
+}
+
+fn free(node: &Node) -> Result<(), StoreError> {
+    match &node.reservation {
+        Some(host) => Err(StoreError::Reserved { node: node.uuid, host: host.clone() }),
+        None => Ok(()),
+    }
+}
+
+impl Store {
+    /// The node, if it is there and the principal sees it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn node(&self, principal: &Principal, node: &NodeRef) -> Result<Option<Stored<Node>>, StoreError> {
+        let mut query = QueryBuilder::new("SELECT n.doc, n.reservation, n.revision, n.fence FROM nodes n WHERE ");
+        match node {
+            NodeRef::Uuid(id) => query.push("n.uuid = ").push_bind(id.to_string()),
+            NodeRef::Name(name) => query.push("n.name = ").push_bind(name.clone()),
+        };
+        Visibility::of(principal).push(&mut query);
+        let row: Option<Row> = query.build_query_as().fetch_optional(self.reads()).await?;
+        row.map(stored).transpose()
+    }
+
+    /// A page of nodes, in the order asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownMarker`], [`StoreError::UnknownSortKey`], or the database fails.
+    pub async fn nodes(&self, principal: &Principal, asked: &NodeQuery) -> Result<Vec<Node>, StoreError> {
+        if let Some(marker) = asked.marker
+            && self.node(principal, &marker.into()).await?.is_none()
+        {
+            return Err(StoreError::UnknownMarker(marker.to_string()));
+        }
+        let mut query = QueryBuilder::new("SELECT n.doc, n.reservation, n.revision, n.fence FROM nodes n");
+        asked.push(principal, &mut query)?;
+        let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
+        rows.into_iter().map(|row| stored(row).map(|s| s.value)).collect()
+    }
+
+    /// The nodes that have a port with one of these MAC addresses (lower case), each once. Give
+    /// at most some hundreds.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn nodes_with_addresses(&self, addresses: &[String]) -> Result<Vec<NodeId>, StoreError> {
+        if addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::new("SELECT DISTINCT node FROM ports WHERE address IN (");
+        let mut list = query.separated(", ");
+        for address in addresses {
+            list.push_bind(address.to_ascii_lowercase());
+        }
+        query.push(") ORDER BY node");
+        let nodes: Vec<String> = query.build_query_scalar().fetch_all(self.reads()).await?;
+        nodes.iter().map(|text| document::parse("node", text).map(NodeId)).collect()
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] names what is taken; [`StoreError::NotFound`] if the principal
+    /// would not see the node.
+    pub async fn create_node(&self, principal: &Principal, mut node: Node) -> Result<Stored<Node>, StoreError> {
+        if !sees(principal, &node) {
+            return Err(StoreError::no_node(node.uuid));
+        }
+        node.reservation = None;
+        let doc = document::write("node", &node)?;
+        self.write(move |db| {
+            Box::pin(async move {
+                match bind(INSERT, &node, &doc).execute(&mut *db).await {
+                    Ok(_) => Ok(Stored { value: node, revision: Revision(1), fence: Fence(0) }),
+                    Err(error) => Err(explain(db, &node, error).await),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Writes a node that was read at `expected`; sets `updated_at`.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when somebody wrote since, [`StoreError::Reserved`] unless allowed,
+    /// [`StoreError::Duplicate`], [`StoreError::NotFound`].
+    pub async fn update_node(
+        &self,
+        principal: &Principal,
+        node: Node,
+        expected: Revision,
+        reserved: Reserved,
+    ) -> Result<Stored<Node>, StoreError> {
+        let principal = principal.clone();
+        self.write(move |db| {
+            Box::pin(async move {
+                let before = current(db, node.uuid).await?;
+                if !sees(&principal, &before.value) {
+                    return Err(StoreError::no_node(node.uuid));
+                }
+                if reserved == Reserved::Refuse {
+                    free(&before.value)?;
+                }
+                if before.revision != expected {
+                    return Err(StoreError::Stale { what: "node", id: node.uuid.to_string() });
+                }
+                replace(db, &before, node).await
+            })
+        })
+        .await
+    }
+
+    /// Changes some fields of a node, whoever holds it, on the node as it stands: for what
+    /// others than the holder write, such as maintenance and what agents report. Nothing is
+    /// written when nothing changes. A holder that computed on the former revision gets
+    /// [`StoreError::Stale`] and steps again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Duplicate`], or the database fails.
+    pub async fn patch_node(&self, id: NodeId, change: impl FnOnce(&mut Node) + Send + 'static) -> Result<Stored<Node>, StoreError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                let before = current(db, id).await?;
+                let mut node = before.value.clone();
+                change(&mut node);
+                if node == before.value {
+                    return Ok(before);
+                }
+                replace(db, &before, node).await
+            })
+        })
+        .await
+    }
+
+    /// Sets or ends maintenance; ending it clears the reason and the fault.
+    ///
+    /// # Errors
+    /// As [`Store::patch_node`].
+    pub async fn set_maintenance(&self, id: NodeId, on: bool, reason: Option<String>) -> Result<Stored<Node>, StoreError> {
+        let change = move |node: &mut Node| {
+            node.maintenance = on;
+            node.maintenance_reason = reason.filter(|_| on);
+            if !on {
+                node.fault = None;
+            }
+        };
+        self.patch_node(id, change).await
+    }
+
+    /// Removes a node with its ports, state, session, history and locks.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it.
+    pub async fn delete_node(&self, principal: &Principal, id: NodeId) -> Result<(), StoreError> {
+        let principal = principal.clone();
+        self.write(move |db| {
+            Box::pin(async move {
+                let before = current(db, id).await?;
+                if !sees(&principal, &before.value) {
+                    return Err(StoreError::no_node(id));
+                }
+                free(&before.value)?;
+                // Everything else of the node follows by its foreign key.
+                sqlx::query("DELETE FROM nodes WHERE uuid = $1").bind(id.to_string()).execute(db).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,27 @@
+//! The schema's versions.
+
+use std::path::Path;
+
+use sqlx::{Connection, SqliteConnection};
+
+use crate::StoreError;
+
+/// Every step from one schema to the next; never changed once released.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_first.sql"))];
+
+/// Brings the database to the newest schema.
+pub(crate) async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    sqlx::query("CREATE TABLE IF NOT EXISTS schema (version BIGINT NOT NULL)").execute(&mut *db).await?;
+    let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema").fetch_one(&mut *db).await?;
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if found > known {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
+    }
+    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        let mut transaction = db.begin().await?;
+        sqlx::raw_sql(*sql).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO schema (version) VALUES ($1)").bind(version).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The one writer. Commits are the cost, not statements: what is queued becomes one transaction.
+//!
+//! Every unit runs in a savepoint of its own, so a refused unit is rolled back alone; answers
+//! are given after the commit.
+
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::StoreError;
+
+/// Units in one transaction at most.
+const BATCH: usize = 256;
+/// Units that wait at most; who comes then waits for a place.
+const QUEUE: usize = 1024;
+
+type Outcome<T> = Result<T, StoreError>;
+
+/// Work that is committed as a whole or not at all.
+trait Unit: Send {
+    /// Does the work; whether it may be kept.
+    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, bool>;
+    /// Answers whoever waits; `batch` is how the transaction ended.
+    fn answer(self: Box<Self>, batch: Outcome<()>);
+}
+
+struct Task<T, F> {
+    work: Option<F>,
+    outcome: Outcome<T>,
+    reply: oneshot::Sender<Outcome<T>>,
+}
+
+impl<T, F> Unit for Task<T, F>
+where
+    T: Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Outcome<T>> + Send,
+{
+    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else { return false };
+            let run = AssertUnwindSafe(async { work(db).await }).catch_unwind();
+            self.outcome = run.await.unwrap_or(Err(StoreError::Panicked));
+            self.outcome.is_ok()
+        })
+    }
+
+    fn answer(self: Box<Self>, batch: Outcome<()>) {
+        let Task { outcome, reply, .. } = *self;
+        // A caller that went away does not need the answer.
+        let _ = reply.send(outcome.and_then(|value| batch.map(|()| value)));
+    }
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub(crate) struct Writer(mpsc::Sender<Box<dyn Unit>>);
+
+impl Writer {
+    /// Starts the writer; it ends, and lets go of `lock`, when the last sender is gone.
+    pub(crate) fn start(db: SqliteConnection, lock: Arc<File>) -> (Self, JoinHandle<()>) {
+        let (send, receive) = mpsc::channel(QUEUE);
+        (Self(send), tokio::spawn(run(db, receive, lock)))
+    }
+
+    /// Has `work` done within a transaction; returns after the commit.
+    ///
+    /// # Errors
+    /// The work's own error, and then nothing of it is kept; or the database's.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Outcome<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let unit = Task { work: Some(work), outcome: Err(StoreError::Closed), reply };
+        self.0.send(Box::new(unit)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+async fn run(mut db: SqliteConnection, mut queue: mpsc::Receiver<Box<dyn Unit>>, lock: Arc<File>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let ended = commit(&mut db, &mut batch).await.map_err(StoreError::from);
+        if let Err(error) = &ended {
+            tracing::error!(units = batch.len(), error = ?error, "a batch of writes was not committed");
+        }
+        for unit in batch.drain(..) {
+            unit.answer(ended.clone());
+        }
+    }
+    if let Err(error) = db.close().await {
+        tracing::warn!(%error, "closing the database");
+    }
+    drop(lock);
+}
+
+async fn commit(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
+    if execute(db, "BEGIN IMMEDIATE").await.is_err() {
+        // A transaction that could not be ended the last time is in the way.
+        execute(db, "ROLLBACK").await.ok();
+        execute(db, "BEGIN IMMEDIATE").await?;
+    }
+    let ended = units(db, batch).await;
+    if ended.is_err() {
+        execute(db, "ROLLBACK").await.ok();
+    }
+    ended
+}
+
+async fn units(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
+    for unit in batch {
+        execute(db, "SAVEPOINT unit").await?;
+        if !unit.run(db).await {
+            execute(db, "ROLLBACK TO unit").await?;
+        }
+        execute(db, "RELEASE unit").await?;
+    }
+    execute(db, "COMMIT").await
+}
+
+async fn execute(db: &mut SqliteConnection, sql: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sql).execute(db).await.map(drop)
+}
