@@ -4,19 +4,11 @@ import os
 import subprocess
 import uuid
 
-import pytest
 from cryptography import x509
 from support import image
 from support.agent import Agent, head, interface_mac
 from support.fake_ironic import FakeIronic
 from support.process import HERE, run, wait_until
-
-
-@pytest.fixture
-def disk(folder):
-    path = folder / "disk.img"
-    path.touch()
-    return path
 
 
 def test_holds_nothing_of_the_machine(folder, disk):
@@ -36,7 +28,7 @@ def test_holds_nothing_of_the_machine(folder, disk):
     assert inside(f"ls {work.parent}").split() == ["work"]
     assert inside("env | cut -d= -f1 | grep -v -E '^(HOME|TMPDIR|LANG|PATH|PWD)$' || true") == ""
     assert str(os.getpid()) not in inside("ls /proc").split()
-    for forbidden in ("/usr/sbin/ip link set lo down", "mknod /tmp/disk b 8 0", "touch /etc/x", "touch /usr/x", "/usr/bin/mount -t tmpfs x /tmp",
+    for forbidden in ("ip link set lo down", "mknod /tmp/disk b 8 0", "touch /etc/x", "touch /usr/x", "/usr/bin/mount -t tmpfs x /tmp",
                       "echo 1 > /proc/sys/vm/drop_caches"):
         done = subprocess.run([HERE / "agent" / "sandbox", "sh", "-c", forbidden], env={**os.environ, **env}, capture_output=True, timeout=30)
         assert done.returncode != 0, forbidden
@@ -97,9 +89,6 @@ def test_agent_looks_up_writes_and_cleans(folder, disk):
         ironic.command("standby.power_off", {}, wait=False)
         wait_until("the agent's poweroff", lambda: agent.called("poweroff"), 30)
         assert agent.alive()
-    except BaseException:
-        print(agent.tail(60))
-        raise
     finally:
         agent.kill()
         ironic.close()

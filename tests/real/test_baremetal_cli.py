@@ -1,0 +1,86 @@
+"""The `baremetal` command line of python-ironicclient, from the enrolment of a node to its removal."""
+
+import json
+
+import pytest
+from support.process import wait_until
+
+NAME = "cli-1"
+# More than the services that the client checks before it asks for a deployment.
+VALIDATED = {"boot", "deploy", "management", "network", "power", "storage"}
+
+
+def test_a_nodes_life(wrought, simulator):
+    host = wrought(conductor={"automated_clean": True})
+    fleet = simulator(host.url, 1)
+
+    def baremetal(*words: str) -> object:
+        return json.loads(host.baremetal(*words, "-f", "json"))
+
+    def node() -> dict:
+        return baremetal("node", "show", NAME)
+
+    def power(state: str) -> None:
+        wait_until(f"the node's {state}", lambda: host.node(NAME)["power_state"] == state and host.node(NAME)["target_power_state"] is None, 60)
+        assert fleet.node(0)["power_state"].lower() == state.removeprefix("power ")
+
+    assert {"fake-hardware", "redfish"} <= {row["Supported driver(s)"] for row in baremetal("driver", "list")}
+
+    created = baremetal("node", "create", "--driver", "redfish", "--name", NAME, "--resource-class", "small",
+                        *(word for item in fleet.driver_info(0).items() for word in ("--driver-info", "=".join(item))))
+    assert created["provision_state"] == "enroll"
+    assert created["driver_info"]["redfish_password"] == "******"
+    port = baremetal("port", "create", fleet.node(0)["mac"], "--node", created["uuid"])
+    assert port["node_uuid"] == created["uuid"]
+
+    host.baremetal("node", "manage", NAME, "--wait", "60")
+    host.baremetal("node", "set", NAME, *(word for item in fleet.image().items() for word in ("--instance-info", "=".join(item))))
+    results = {row["Interface"]: row for row in baremetal("node", "validate", NAME)}
+    assert {name for name in VALIDATED if results[name]["Result"] is not True} == set(), results
+
+    host.baremetal("node", "provide", NAME, "--wait", "120")
+    assert fleet.counts(0)["clean_steps"] == 1
+    assert [row["Name"] for row in baremetal("node", "list", "--provision-state", "available")] == [NAME]
+
+    drive = json.dumps({"meta_data": {"hostname": NAME}, "user_data": "#cloud-config\n"})
+    host.baremetal("node", "deploy", NAME, "--config-drive", drive, "--wait", "180")
+    deployed = node()
+    assert (deployed["provision_state"], deployed["target_provision_state"], deployed["last_error"]) == ("active", None, None)
+    assert fleet.counts(0)["image_writes"] == 1
+
+    host.baremetal("node", "power", "off", NAME)
+    power("power off")
+    host.baremetal("node", "power", "on", NAME)
+    power("power on")
+    resets = fleet.counts(0)["resets"]
+    host.baremetal("node", "reboot", NAME)
+    power("power on")
+    assert fleet.counts(0)["resets"] > resets
+
+    host.baremetal("node", "maintenance", "set", NAME, "--reason", "a fan")
+    assert (node()["maintenance"], node()["maintenance_reason"]) == (True, "a fan")
+    host.baremetal("node", "maintenance", "unset", NAME)
+    assert (node()["maintenance"], node()["maintenance_reason"]) == (False, None)
+
+    host.baremetal("node", "undeploy", NAME, "--wait", "180")
+    assert node()["provision_state"] == "available"
+    assert fleet.counts(0)["clean_steps"] == 2
+    assert fleet.counts(0)["image_writes"] == 1
+
+    host.baremetal("node", "delete", NAME)
+    assert baremetal("node", "list") == []
+    with pytest.raises(AssertionError, match="could not be found|404"):
+        host.baremetal("node", "show", NAME)
+
+
+def test_a_refused_deployment_says_why(wrought, simulator):
+    host = wrought(conductor={"automated_clean": False})
+    fleet = simulator(host.url, 1)
+    host.enroll(NAME, "redfish", fleet.driver_info(0), fleet.node(0)["mac"])
+    host.provision(NAME, "manage", "manageable")
+    with pytest.raises(AssertionError, match="available"):
+        host.baremetal("node", "deploy", NAME)
+    host.provision(NAME, "provide", "available")
+    with pytest.raises(AssertionError, match="image_source"):
+        host.baremetal("node", "deploy", NAME)
+    assert host.node(NAME)["provision_state"] == "available"
