@@ -146,3 +146,28 @@ fn seconds(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     Duration::try_from_secs_f64(value).map(|_| value).map_err(|_| format!("{text:?}: use seconds, zero or more"))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn flags_are_checked_where_they_are_read() {
+        let line = Line::try_parse_from(["x", "--nodes", "3", "--boot-delay", "0.25", "--tls-agents", "false", "--json"]).unwrap();
+        assert_eq!((line.options.nodes, line.options.tls_agents, line.options.json), (3, false, true));
+        assert_eq!(line.options.timing().unwrap().boot, Duration::from_millis(250));
+        assert_eq!(line.options.listen, Options::default().listen);
+        let refused = Line::try_parse_from(["x", "--boot-delay", "-1"]).unwrap_err().to_string();
+        assert!(Line::try_parse_from(["x", "--boot-delay=nan"]).is_err(), "{refused}");
+        let many = Options { nodes: MAX_NODES + 1, ..Options::default() };
+        assert!(many.node_count().unwrap_err().to_string().starts_with("--nodes"));
+    }
+}

@@ -1,0 +1,174 @@
+//! The BMCs, the images and the control API over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
+
+mod common;
+
+use axum::http::StatusCode;
+use common::{Bmc, FakeIronic, client, eventually, fast, fleet};
+use reqwest::Method;
+use serde_json::{Value, json};
+use wrought_simulator::{Fleet, Options};
+
+#[tokio::test]
+async fn sessions_are_few_and_end_when_deleted() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, Options { max_sessions: 1, ..fast() }).await;
+    let (http, url) = (client(&[]), fleet.url());
+    let sessions = format!("{url}/redfish/v1/SessionService/Sessions");
+    let log_in = |password: &str| http.post(&sessions).json(&json!({ "UserName": "admin", "Password": password })).send();
+
+    assert_eq!(log_in("wrong").await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let opened = log_in("password").await.unwrap();
+    assert_eq!(opened.status(), StatusCode::CREATED);
+    let token = opened.headers()["x-auth-token"].to_str().unwrap().to_owned();
+    let location = opened.headers()["location"].to_str().unwrap().to_owned();
+    let full = log_in("password").await.unwrap();
+    assert_eq!(full.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = full.json().await.unwrap();
+    assert_eq!(body["error"]["@Message.ExtendedInfo"][0]["MessageId"], "Base.1.18.SessionLimitExceeded");
+
+    let systems = || http.get(format!("{url}/redfish/v1/Systems"));
+    let listed: Value = systems().header("X-Auth-Token", &token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["Members@odata.count"], 2);
+    assert_eq!(systems().send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(systems().basic_auth("admin", Some("wrong")).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(http.get(format!("{url}/redfish/v1/")).send().await.unwrap().status(), StatusCode::OK);
+
+    let deleted = http.delete(format!("{url}{location}")).header("X-Auth-Token", &token).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    assert_eq!(systems().header("X-Auth-Token", &token).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(log_in("password").await.unwrap().status(), StatusCode::CREATED);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn power_passes_through_its_transitions_and_refuses_what_is_done_already() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, Options { power_delay: 0.3, ..fast() }).await;
+    let bmc = Bmc::of(&fleet, 0);
+    assert_eq!(bmc.power_state().await, "Off");
+    assert_eq!(bmc.reset("ForceOff").await, StatusCode::CONFLICT);
+    assert_eq!(bmc.reset("On").await, StatusCode::NO_CONTENT);
+    assert_eq!(bmc.power_state().await, "PoweringOn");
+    assert_eq!(bmc.reset("Sideways").await, StatusCode::BAD_REQUEST);
+    eventually("power on", || (fleet.counts(0).unwrap().power_on == 1).then_some(())).await;
+    assert_eq!(bmc.power_state().await, "On");
+    assert_eq!(bmc.reset("On").await, StatusCode::CONFLICT);
+    // It booted its disk.
+    assert_eq!(fleet.counts(0).unwrap().agent_boots, 0);
+    assert_eq!(fleet.counts(0).unwrap().resets, 1);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn changes_are_checked_against_the_etag_and_all_or_nothing() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    let bmc = Bmc::of(&fleet, 0);
+    let url = format!("{}{}", bmc.url, bmc.node.system_path);
+    let system = bmc.client.get(&url).basic_auth("admin", Some("password")).send().await.unwrap();
+    let tag = system.headers()["etag"].to_str().unwrap().to_owned();
+    let body: Value = system.json().await.unwrap();
+    assert_eq!(body["@odata.etag"], tag.as_str());
+    let patch = |tag: String, target: &str| {
+        let body = json!({ "Boot": { "BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": "Once" } });
+        bmc.client.patch(&url).basic_auth("admin", Some("password")).header("If-Match", tag).json(&body).send()
+    };
+    assert_eq!(patch(tag.clone(), "Pxe").await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(patch(tag, "Hdd").await.unwrap().status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(patch("*".into(), "Tape").await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let (_, system) = bmc.ask(Method::GET, "", None).await;
+    assert_eq!(system["Boot"]["BootSourceOverrideTarget"], "Pxe");
+
+    let enable = json!({ "SecureBootEnable": true });
+    assert_eq!(bmc.ask(Method::PATCH, "/SecureBoot", Some(enable)).await.0, StatusCode::NO_CONTENT);
+    let (_, secure) = bmc.ask(Method::GET, "/SecureBoot", None).await;
+    assert_eq!((&secure["SecureBootEnable"], &secure["SecureBootCurrentBoot"]), (&json!(true), &json!("Disabled")));
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn system_and_manager_show_one_drive() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    let bmc = Bmc::of(&fleet, 0);
+    let insert = || json!({ "Image": "http://127.0.0.1:9/boot.iso", "Inserted": true, "WriteProtected": true });
+    let action = |name: &str| format!("/VirtualMedia/Cd/Actions/VirtualMedia.{name}");
+    assert_eq!(bmc.ask(Method::POST, &action("InsertMedia"), Some(json!({}))).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(bmc.ask(Method::POST, &action("InsertMedia"), Some(insert())).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bmc.ask(Method::POST, &action("InsertMedia"), Some(insert())).await.0, StatusCode::CONFLICT);
+
+    let mut manager = Bmc::of(&fleet, 0);
+    manager.node.system_path = manager.node.system_path.replace("Systems", "Managers");
+    let (_, drives) = manager.ask(Method::GET, "/VirtualMedia", None).await;
+    assert_eq!(drives["Members@odata.count"], 1);
+    let (_, drive) = manager.ask(Method::GET, "/VirtualMedia/Cd", None).await;
+    assert_eq!((&drive["Inserted"], &drive["ImageName"]), (&json!(true), &json!("boot.iso")));
+    assert_eq!(manager.ask(Method::POST, &action("EjectMedia"), Some(json!({}))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bmc.ask(Method::POST, &action("EjectMedia"), None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bmc.ask(Method::GET, "/VirtualMedia/Cd", None).await.1["Inserted"], false);
+    let counts = fleet.counts(0).unwrap();
+    assert_eq!((counts.media_inserts, counts.media_ejects), (1, 1));
+
+    let (_, cards) = bmc.ask(Method::GET, "/EthernetInterfaces/NIC1", None).await;
+    assert_eq!(cards["MACAddress"], bmc.node.mac.as_str());
+    assert_eq!(bmc.ask(Method::GET, "/Nothing", None).await.0, StatusCode::NOT_FOUND);
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_seed_always_gives_the_same_servers() {
+    let ironic = FakeIronic::start().await;
+    let of = async |seed| {
+        let fleet = fleet(&ironic, Options { nodes: 300, seed, ..fast() }).await;
+        let nodes: Vec<_> = fleet.nodes().iter().map(|node| (node.system_id, node.mac.clone())).collect();
+        fleet.stop().await;
+        nodes
+    };
+    let (one, again, other) = (of(7).await, of(7).await, of(8).await);
+    assert_eq!(one, again);
+    assert!(one.iter().zip(&other).all(|(a, b)| a.0 != b.0 && a.1 != b.1));
+    let ids: std::collections::HashSet<_> = one.iter().collect();
+    assert_eq!(ids.len(), 300);
+    assert!(one[259].1.ends_with(":00:01:03"));
+}
+
+#[tokio::test]
+async fn the_control_api_lists_and_resets() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    Bmc::of(&fleet, 1).power_state().await;
+    let (http, url) = (client(&[]), format!("{}/simulator/v1", fleet.url()));
+    let list: Value = http.get(format!("{url}/nodes")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["nodes"][1]["counts"]["bmc_requests"], 1);
+    assert_eq!(list["nodes"][1]["mac"], fleet.nodes()[1].mac.as_str());
+    assert_eq!(http.post(format!("{url}/reset-counts")).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    let node: Value = http.get(format!("{url}/nodes/1")).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&node["counts"]["bmc_requests"], &node["agent_alive"]), (&json!(0), &json!(false)));
+    assert_eq!(http.get(format!("{url}/nodes/2")).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    let typo = http.put(format!("{url}/nodes/1/faults")).json(&json!({ "fail": true })).send().await.unwrap();
+    assert!(typo.status().is_client_error());
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_fleet_leaves_its_address_free() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    let listen = fleet.address();
+    let taken = Fleet::start(Options { listen, ..fast() }).await.err().unwrap();
+    assert!(taken.to_string().contains(&listen.to_string()));
+    fleet.stop().await;
+    Fleet::start(Options { listen, ..fast() }).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn the_command_runs_until_its_shutdown() {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(wrought_simulator::run(Options { json: true, ..fast() }, async {
+        let _ = stopped.await;
+    }));
+    assert!(!running.is_finished());
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+}
