@@ -108,7 +108,8 @@ impl Resolve for EgressPolicy {
             if found.iter().any(|address| !policy.allows(address.ip())) {
                 return Err(io::Error::other(Forbidden).into());
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let addresses: Addrs = Box::new(found.into_iter());
+            Ok(addresses)
         })
     }
 }

@@ -292,3 +292,24 @@ fn file_name(source: &str) -> String {
     let name: String = last.chars().take(64).map(safe).collect();
     if name.chars().all(|c| c == '.') { "image".to_owned() } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn ids_are_safe_as_names_of_files() {
+        for (source, id) in [
+            ("http://h/images/debian-12.qcow2?sig=x", "debian-12.qcow2"),
+            ("http://h/a/", "a"),
+            ("http://h/", "image"),
+            ("http://h/...", "image"),
+            ("http://h/a%2f..%2fb", "a_2f.._2fb"),
+            ("http://h/a;rm -rf", "a_rm_20-rf"),
+            ("no url", "image"),
+        ] {
+            assert_eq!(file_name(source), id, "{source}");
+        }
+        assert_eq!(file_name(&format!("http://h/{}", "x".repeat(300))).len(), 64);
+    }
+}
