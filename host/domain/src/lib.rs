@@ -2,6 +2,7 @@
 //! clock, no randomness, no async. Time and fresh ids are given by the caller.
 
 pub mod error;
+pub mod function;
 pub mod hardware_type;
 pub mod id;
 pub mod mask;
@@ -18,6 +19,7 @@ pub mod wait;
 pub type Map = serde_json::Map<String, serde_json::Value>;
 
 pub use error::{DriverError, ErrorKind};
+pub use function::Function;
 pub use id::{Digest, DriverName, Fence, NodeId, OperationId};
 pub use node::Node;
 pub use port::Port;

@@ -67,6 +67,9 @@ pub struct Step {
     /// What it is given.
     #[serde(default)]
     pub args: Map,
+    /// The driver that offers it, among those of the node.
+    #[serde(default)]
+    pub offered_by: Option<crate::DriverName>,
 }
 
 /// A step that an API user asks for.
@@ -250,6 +253,7 @@ mod tests {
             requires_ramdisk: true,
             arguments: vec![Argument { name: "level".into(), description: String::new(), required: false, kind: ArgumentType::Integer }],
             args: Map::new(),
+            offered_by: None,
         }
     }
 

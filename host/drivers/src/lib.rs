@@ -1,1 +1,40 @@
-//! drivers
+//! Everything WebAssembly: whether an upload is a driver, what a driver may use, and calls.
+//!
+//! ```text
+//! bytes --admit--> Admitted --Driver::load--> Driver --Catalog::publish--> Generation
+//! Generation::chain --> call(driver, header, world, journal) --> Completed
+//! ```
+//!
+//! A call gets a fresh instance and loses it. Everything that a guest asks of the world passes
+//! through one place, which charges, authorises, records, acts and maps. Wasmtime's types stop at
+//! this crate; so do the guests' faults, which become a [`fault::Fault`].
+
+mod admit;
+mod answer;
+mod call;
+pub mod capability;
+mod catalog;
+mod config;
+pub mod contract;
+mod convert;
+mod driver;
+pub mod fault;
+mod grants;
+pub mod journal;
+mod runtime;
+pub mod shipped;
+mod snapshot;
+mod state;
+mod wasi;
+
+pub use admit::{Admitted, Rejection, check};
+pub use answer::{Answer, Outcome, Report};
+pub use call::{Completed, Divergence, call, replay};
+pub use catalog::{BrokenChain, Catalog, Generation, serving};
+pub use config::DriversConfig;
+pub use convert::steps;
+pub use driver::{About, Driver};
+pub use fault::Fault;
+pub use grants::{FREE, GRANTABLE, Grants, UnknownCapability};
+pub use runtime::{Runtime, RuntimeError};
+pub use snapshot::{DriverState, Snapshot};

@@ -14,8 +14,10 @@ mod step;
 mod tear_down;
 mod verify;
 
+pub use wrought_domain::Function;
+
 pub use operation::{
-    Advance, Cause, Command, Event, Failure, Function, HistoryEntry, Kind, Lifecycle, Operation, Phase, Pin, PowerAction, PowerTarget,
-    Request, Returned, Settings, Severity, Waiting, Wipe,
+    Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Pin, PowerAction, PowerTarget, Request,
+    Returned, Settings, Severity, Waiting, Wipe,
 };
 pub use step::{Impossible, begin, step};

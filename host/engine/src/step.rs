@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use wrought_domain::state::{Event as Transition, ProvisionState};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, Principal};
+use wrought_domain::{DriverError, ErrorKind, Fence, Function, Map, Node, Principal};
 
 use crate::operation::{
-    Advance, Cause, Command, Event, Failure, Function, HistoryEntry, Kind, Lifecycle, Operation, Phase, Request, Returned, Settings,
-    Severity, Waiting, Wipe, shown,
+    Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Request, Returned, Settings, Severity,
+    Waiting, Wipe, shown,
 };
 
 /// An event that means nothing in the node's state. Nothing changes.

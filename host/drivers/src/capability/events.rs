@@ -1,0 +1,28 @@
+//! `events`.
+
+use async_trait::async_trait;
+
+use crate::contract::import::events::Host;
+use crate::state::CallState;
+
+/// Where progress is shown.
+#[async_trait]
+pub trait Progress: Send + Sync {
+    /// `percent` of the current step; the message is escaped and capped.
+    async fn progress(&self, percent: Option<u32>, message: String);
+}
+
+impl Host for CallState {
+    async fn progress(&mut self, percent: Option<u32>, message: String) -> wasmtime::Result<()> {
+        self.charge()?;
+        if self.log_lines >= self.limits.log_lines {
+            self.log_dropped = self.log_dropped.saturating_add(1);
+            return Ok(());
+        }
+        self.log_lines = self.log_lines.saturating_add(1);
+        if let Some(world) = self.world.clone() {
+            world.progress(percent.map(|percent| percent.min(100)), super::log::escaped(&message)).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! One file for each interface that drivers import: what the guest calls, and the trait of what
+//! is behind it. A capability's functions all look the same, because everything that matters
+//! happens in [`CallState::pass`](crate::state::CallState::pass).
+
+mod agent;
+mod boot;
+mod events;
+mod image;
+mod locking;
+mod log;
+mod network;
+mod power;
+mod report;
+mod state;
+mod task;
+mod wait;
+
+use crate::contract::{import, types};
+use crate::state::CallState;
+use wrought_domain::{DriverError, ErrorKind};
+
+pub use agent::Agent;
+pub use boot::Boot;
+pub use events::Progress;
+pub use image::{CONFIG_DRIVE, IMAGE_AUTHORIZATION, Image};
+pub use locking::Locking;
+pub(crate) use log::escaped;
+pub use network::{Network, NetworkChange};
+pub use power::{Power, PowerChange};
+
+/// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
+/// error's text goes to the guest, so it holds no address, user or secret.
+pub trait World: Agent + Boot + Image + Locking + Network + Power + Progress {}
+
+impl<T: Agent + Boot + Image + Locking + Network + Power + Progress> World for T {}
+
+impl import::types::Host for CallState {}
+
+impl From<DriverError> for types::Error {
+    fn from(error: DriverError) -> Self {
+        Self { kind: error.kind.into(), code: error.code, message: error.message }
+    }
+}
+
+impl From<types::Error> for DriverError {
+    fn from(error: types::Error) -> Self {
+        Self { kind: error.kind.into(), code: error.code, message: error.message }
+    }
+}
+
+macro_rules! same_kinds {
+    ($($kind:ident),+) => {
+        impl From<ErrorKind> for types::ErrorKind {
+            fn from(kind: ErrorKind) -> Self { match kind { $(ErrorKind::$kind => Self::$kind),+ } }
+        }
+        impl From<types::ErrorKind> for ErrorKind {
+            fn from(kind: types::ErrorKind) -> Self { match kind { $(types::ErrorKind::$kind => Self::$kind),+ } }
+        }
+    };
+}
+
+same_kinds!(
+    InvalidParameter,
+    MissingParameter,
+    Unsupported,
+    Denied,
+    Locked,
+    NotFound,
+    Conflict,
+    AgentUnreachable,
+    AgentInProgress,
+    PowerFailed,
+    Timeout,
+    LimitExceeded,
+    OutcomeUnknown,
+    Failed
+);
+
+/// A JSON object that a guest passed as text.
+pub(crate) fn json_object(text: &str, what: &str) -> Result<wrought_domain::Map, DriverError> {
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Object(map)) => Ok(map),
+        Ok(_) => Err(DriverError::new(ErrorKind::InvalidParameter, "wrought.NotAnObject", format!("{what} is not a JSON object"))),
+        Err(error) => Err(DriverError::new(ErrorKind::InvalidParameter, "wrought.NotJson", format!("{what} is not JSON: {error}"))),
+    }
+}

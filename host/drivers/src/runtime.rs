@@ -1,0 +1,149 @@
+//! The engine: one per process, with its ticker, its pool and its linkers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::config::DriversConfig;
+use crate::contract::import;
+use crate::state::CallState;
+
+/// How often running guests are looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What one permit of the pool stands for, as bounds of the pool's totals.
+const CORE_INSTANCES_PER_PERMIT: u32 = 16;
+const TABLES_PER_PERMIT: u32 = 4;
+
+/// Runs drivers. Makes the engine and starts its ticker, so that nobody has one without the other.
+#[derive(Clone)]
+pub struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) limits: Arc<DriversConfig>,
+    /// Keeps below the pool's totals, so that the pool never refuses.
+    pub(crate) permits: Arc<Semaphore>,
+    linker: Arc<Linker<CallState>>,
+    /// WASI with nothing behind it, for toolchains that import it whether they use it or not.
+    linker_with_wasi: Arc<Linker<CallState>>,
+}
+
+/// Why the engine cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("starting the WebAssembly engine: {0}")]
+pub struct RuntimeError(String);
+
+impl Runtime {
+    /// The engine for these limits: pooled instances where the machine has the address space,
+    /// instances on demand otherwise.
+    ///
+    /// # Errors
+    /// The engine refuses its configuration, or no thread can be started.
+    pub fn new(limits: DriversConfig) -> Result<Self, RuntimeError> {
+        let failed = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
+        let mut config = hardened();
+        config.allocation_strategy(pool(&limits));
+        let engine = match Engine::new(&config) {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::warn!(%error, "no pool of instances can be had, instances are made on demand");
+                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+                Engine::new(&config).map_err(failed)?
+            }
+        };
+        start_ticker(&engine)?;
+        let linker = linker(&engine).map_err(failed)?;
+        let mut linker_with_wasi = linker.clone();
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker_with_wasi).map_err(failed)?;
+        let permits = usize::try_from(limits.concurrent_calls.max(1)).unwrap_or(1);
+        Ok(Self {
+            engine,
+            limits: Arc::new(limits),
+            permits: Arc::new(Semaphore::new(permits)),
+            linker: Arc::new(linker),
+            linker_with_wasi: Arc::new(linker_with_wasi),
+        })
+    }
+
+    pub(crate) fn linker(&self, wasi: bool) -> &Linker<CallState> {
+        if wasi { &self.linker_with_wasi } else { &self.linker }
+    }
+
+    /// How many permits a call of this component takes.
+    pub(crate) fn weight(&self, component: &Component) -> u32 {
+        let needs = component.resources_required();
+        let memories = needs.as_ref().map_or(1, |needs| needs.num_memories);
+        let tables = needs.as_ref().map_or(1, |needs| needs.num_tables.div_ceil(TABLES_PER_PERMIT));
+        memories.max(tables).clamp(1, self.limits.concurrent_calls.max(1))
+    }
+}
+
+fn hardened() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_threads(false)
+        .shared_memory(false)
+        .wasm_memory64(false)
+        .wasm_gc(false)
+        .concurrency_support(false)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20);
+    config
+}
+
+fn pool(limits: &DriversConfig) -> PoolingAllocationConfig {
+    let permits = limits.concurrent_calls.max(1);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(permits)
+        .total_core_instances(permits.saturating_mul(CORE_INSTANCES_PER_PERMIT))
+        .total_memories(permits)
+        .total_tables(permits.saturating_mul(TABLES_PER_PERMIT))
+        .total_stacks(permits)
+        .total_gc_heaps(0)
+        .max_core_instances_per_component(64)
+        .max_memories_per_component(8)
+        .max_tables_per_component(32)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .table_elements(30_000)
+        .max_memory_size(usize::try_from(limits.memory_mib).unwrap_or(256) << 20);
+    pool
+}
+
+fn start_ticker(engine: &Engine) -> Result<(), RuntimeError> {
+    let weak = engine.weak();
+    std::thread::Builder::new()
+        .name("wrought-epoch".into())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })
+        .map(drop)
+        .map_err(|error| RuntimeError(error.to_string()))
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    import::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::task::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::state::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::wait::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::locking::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::agent::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::power::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::boot::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::network::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::image::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::report::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::events::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

@@ -1,0 +1,30 @@
+//! The drivers in the binary, and what they are granted.
+
+use wrought_domain::DriverName;
+
+use crate::grants::Grants;
+
+/// Ironic's `direct` deploy interface.
+pub const DIRECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/direct.wasm"));
+
+/// Ironic's `fake` deploy interface: every step succeeds.
+pub const FAKE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fake.wasm"));
+
+/// A driver in the binary. It needs no `activate`: this table grants it, by its bytes.
+#[derive(Debug, Clone)]
+pub struct Shipped {
+    /// The name that it has unless an operator replaces it.
+    pub name: DriverName,
+    /// The component.
+    pub component: &'static [u8],
+    /// What it may use.
+    pub grants: Grants,
+}
+
+/// Every driver in the binary.
+pub fn all() -> Vec<Shipped> {
+    [("direct", DIRECT, &["agent", "boot", "image", "network", "power", "report"][..]), ("fake", FAKE, &[][..])]
+        .into_iter()
+        .filter_map(|(name, component, grants)| Some(Shipped { name: name.parse().ok()?, component, grants: Grants::of(grants).ok()? }))
+        .collect()
+}
