@@ -1,1 +1,100 @@
-fn main() {}
+//! The `wrought` binary: the host itself (`serve`), a fleet to try it on (`simulator`, `demo`), and thin clients of its HTTP API.
+//!
+//! Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod client;
+mod config;
+mod demo;
+mod driver;
+mod logging;
+mod node;
+mod output;
+mod serve;
+mod shutdown;
+mod simulator;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Threads that still block on something, such as standard input, do not keep the process alive for longer.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Deploys operating systems onto bare-metal servers with sandboxed WebAssembly drivers
+#[derive(Debug, Parser)]
+#[command(name = "wrought", version)]
+struct Cli {
+    /// More log lines: -v debug, -vv trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host: the API, the conductor and the drivers, in one process
+    Serve(serve::Serve),
+    /// Deploy, hot-swap a driver under way, undeploy and clean a simulated fleet
+    Demo(demo::Demo),
+    /// Print or check the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Upload, list and activate drivers of a running host
+    #[command(subcommand)]
+    Driver(driver::DriverCommand),
+    /// Look at the nodes of a running host
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Run simulated servers: Redfish controllers and agents
+    Simulator(simulator::Simulator),
+}
+
+/// The user asked for something that cannot be: ends with status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&anyhow::Error::new(error).context("starting the threads")),
+    };
+    let result = runtime.block_on(run(cli));
+    runtime.shutdown_timeout(LAST_WAIT);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    // One provider of cryptography for the process; who installed it first does not matter, as there is only this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match cli.command {
+        Command::Serve(serve) => serve.run(cli.verbose).await,
+        Command::Demo(demo) => demo.run(cli.verbose).await,
+        Command::Config(config) => config.run(),
+        Command::Driver(driver) => driver.run().await,
+        Command::Node(node) => node.run().await,
+        Command::Simulator(simulator) => simulator.run(cli.verbose).await,
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    output::complain(&format!("error: {error:#}"));
+    let usage = error.chain().any(|cause| cause.is::<UsageError>() || cause.is::<config::ConfigError>());
+    ExitCode::from(if usage { 2 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

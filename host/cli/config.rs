@@ -1,0 +1,185 @@
+//! The configuration: one TOML file, safe when empty. Every key is a field of one of the structs below, which the components own; its
+//! doc comment is its documentation. Past [`load`] nobody sees a value that could be wrong.
+
+mod command;
+mod reference;
+mod schema;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use command::ConfigCommand;
+
+/// The whole file; each field is a section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP API: who may use it, and its limits.
+    pub api: wrought_api::ApiConfig,
+    /// The agent on the machine that is deployed, and how it is talked to.
+    pub agent: wrought_hardware::AgentConfig,
+    /// Redfish controllers, and how they are talked to.
+    pub redfish: wrought_hardware::RedfishConfig,
+    /// Which images may be deployed, and from where.
+    pub image: wrought_hardware::ImageConfig,
+    /// The database in the data folder.
+    pub database: DatabaseConfig,
+    /// Log lines, which go to standard error.
+    pub log: LogConfig,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// What an acknowledged write survives: with `normal` the end of the process at any instant, with `full` also the loss of power, for
+    /// one more write to the disk per commit.
+    pub durability: Durability,
+}
+
+/// See [`DatabaseConfig::durability`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Survives `kill -9`.
+    #[default]
+    Normal,
+    /// Survives power loss too.
+    Full,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), and levels of parts, such as `info,wrought_drivers=debug`.
+    /// `--log` and `WROUGHT_LOG` go before.
+    pub filter: String,
+    /// `text` for people, `json` for collectors. `--log-format` goes before.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// See [`LogConfig::format`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line of text per event.
+    Text,
+    /// A line of JSON per event.
+    Json,
+}
+
+/// Why a configuration file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("reading the configuration {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: no TOML:\n{source}", path.display())]
+    Syntax { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{}:\n  {}", path.display(), problems.join("\n  "))]
+    Keys { path: PathBuf, problems: Vec<String> },
+}
+
+/// A checked configuration, and what the operator wrote of it.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    pub config: Config,
+    given: toml::Table,
+}
+
+impl Loaded {
+    /// Whether the file itself sets `section.key`, if only to its default.
+    pub fn sets(&self, section: &str, key: &str) -> bool {
+        self.given.get(section).and_then(|section| section.get(key)).is_some()
+    }
+}
+
+/// Reads `path`, or gives the defaults without one.
+///
+/// # Errors
+/// [`ConfigError`], which names every unknown key at once, or else the first wrong value.
+pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let Some(path) = path else {
+        return Ok(Loaded::default());
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problem| match problem {
+        Problem::Syntax(source) => ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) },
+        Problem::Keys(problems) => ConfigError::Keys { path: path.to_owned(), problems },
+    })
+}
+
+enum Problem {
+    Syntax(toml::de::Error),
+    Keys(Vec<String>),
+}
+
+fn parse(text: &str) -> Result<Loaded, Problem> {
+    let given: toml::Table = toml::from_str(text).map_err(Problem::Syntax)?;
+    let schema = schema::Schema::of_config();
+    let unknown = schema.unknown_keys(&given);
+    if !unknown.is_empty() {
+        return Err(Problem::Keys(unknown));
+    }
+    match serde_path_to_error::deserialize(given.clone()) {
+        Ok(config) => Ok(Loaded { config, given }),
+        Err(error) => Err(Problem::Keys(vec![schema.wrong_value(&given, &error.path().to_string(), error.inner().message())])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        match parse(text) {
+            Ok(_) => panic!("accepted: {text}"),
+            Err(Problem::Syntax(error)) => error.to_string(),
+            Err(Problem::Keys(problems)) => problems.join("\n"),
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let empty = parse("").ok().unwrap();
+        assert_eq!(serde_json::to_value(&empty.config).unwrap(), serde_json::to_value(Config::default()).unwrap());
+        assert!(!empty.sets("log", "filter"));
+    }
+
+    #[test]
+    fn unknown_keys_are_all_named_with_what_was_meant() {
+        let text = problems("[redfish]\nconect_timeout = 3\nzebra = 1\n[lgo]\nfilter = 'info'\n[log]\nconnect_timeout = 1");
+        assert!(text.contains("redfish.conect_timeout: unknown key; did you mean connect_timeout?"), "{text}");
+        assert!(text.contains("redfish.zebra: unknown key; `wrought config default` prints all that there are"), "{text}");
+        assert!(text.contains("lgo: unknown section; did you mean log?"), "{text}");
+        assert!(text.contains("log.connect_timeout: unknown key; did you mean agent.connect_timeout"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_value_names_key_value_and_what_is_accepted() {
+        let text = problems("[redfish]\nconnect_timeout = 'soon'");
+        assert!(text.contains("redfish.connect_timeout = \"soon\": use a whole number, 0 or more"), "{text}");
+        let text = problems("[log]\nformat = 'xml'");
+        assert!(text.contains("log.format = \"xml\": use \"text\" or \"json\""), "{text}");
+        let text = problems("[agent]\ncallback_allowed_networks = ['10.0.0.0/8', '10.0.0/8']");
+        assert!(text.contains("agent.callback_allowed_networks[1] = \"10.0.0/8\""), "{text}");
+        let text = problems("log = 3");
+        assert!(text.contains("log = 3: use a section, [log]"), "{text}");
+    }
+
+    #[test]
+    fn what_the_file_sets_is_told_from_what_is_default() {
+        let loaded = parse("[log]\nfilter = 'info'").ok().unwrap();
+        assert!(loaded.sets("log", "filter") && !loaded.sets("log", "format"));
+    }
+}

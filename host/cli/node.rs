@@ -1,0 +1,84 @@
+//! `wrought node`: a look at the nodes. For all else there is the `baremetal` CLI.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::client::{Client, HostArgs, segment};
+use crate::output;
+
+const COLUMNS: [&str; 7] = ["uuid", "name", "driver", "power_state", "provision_state", "maintenance", "last_error"];
+
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// List all nodes
+    List {
+        #[command(flatten)]
+        host: HostArgs,
+        /// Only nodes in this provision state, such as active
+        #[arg(long, value_name = "STATE")]
+        provision_state: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one node
+    Show {
+        /// UUID or name
+        node: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl NodeCommand {
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List { host, provision_state, json } => {
+                let filter = provision_state.map(|state| format!("&provision_state={}", segment(&state))).unwrap_or_default();
+                let nodes = list(&Client::of(&host)?, &COLUMNS.join(","), &filter).await?;
+                if json {
+                    return output::say_json(&json!({ "nodes": nodes }));
+                }
+                let mut table = output::table(&COLUMNS);
+                for node in &nodes {
+                    table.add_row(COLUMNS.map(|column| output::cell(node.get(column).unwrap_or(&Value::Null))));
+                }
+                output::say(&table.to_string())
+            }
+            Self::Show { node, host, json } => {
+                let node = Client::of(&host)?.get(&format!("/v1/nodes/{}", segment(&node))).await?;
+                if json {
+                    return output::say_json(&node);
+                }
+                let mut table = output::table(&["field", "value"]);
+                for (field, value) in node.as_object().into_iter().flatten().filter(|(field, _)| *field != "links") {
+                    table.add_row([field.clone(), output::cell(value)]);
+                }
+                output::say(&table.to_string())
+            }
+        }
+    }
+}
+
+/// All nodes, page by page, with the given fields. `uuid` must be among them.
+pub async fn list(client: &Client, fields: &str, filter: &str) -> anyhow::Result<Vec<Value>> {
+    const PAGE: usize = 1000;
+    let mut nodes = Vec::new();
+    let mut marker = String::new();
+    loop {
+        let mut page = client.get(&format!("/v1/nodes?fields={fields}&limit={PAGE}{filter}{marker}")).await?;
+        let Some(Value::Array(more)) = page.get_mut("nodes").map(Value::take) else {
+            anyhow::bail!("the list of nodes is not what a Wrought host sends");
+        };
+        let last = more.last().and_then(|node| node.get("uuid")).and_then(Value::as_str).map(str::to_owned);
+        let full = more.len() >= PAGE;
+        nodes.extend(more);
+        match last {
+            Some(uuid) if full => marker = format!("&marker={uuid}"),
+            _ => return Ok(nodes),
+        }
+    }
+}
