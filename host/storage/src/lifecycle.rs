@@ -104,8 +104,9 @@ impl Store {
     /// [`StoreError::Reserved`] when an operation holds the node, [`StoreError::Stale`] when it
     /// was changed since `revision`.
     pub async fn begin(&self, advance: &Advance, revision: Revision, host: &str, user: &str) -> Result<Held, StoreError> {
-        let (node, operation, entries) = (advance.next.node.clone(), advance.next.operation.clone(), advance.history.clone());
+        let (mut node, operation, entries) = (advance.next.node.clone(), advance.next.operation.clone(), advance.history.clone());
         let (host, user, wipe) = (host.to_owned(), user.to_owned(), advance.wipe);
+        node.updated_at = Some(Timestamp::now());
         let doc = document::write("node", &node)?;
         self.write(move |db| {
             Box::pin(async move {
@@ -146,8 +147,9 @@ impl Store {
     /// [`StoreError::Stale`] when somebody else patched the node since: read it and step again.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<Revision, StoreError> {
         let Commit { advance, revision, fence, driver_state, user } = commit;
-        let (node, entries, wipe) = (advance.next.node.clone(), advance.history.clone(), advance.wipe);
+        let (mut node, entries, wipe) = (advance.next.node.clone(), advance.history.clone(), advance.wipe);
         let (id, user) = (node.uuid, user.to_owned());
+        node.updated_at = Some(Timestamp::now());
         let doc = document::write("node", &node)?;
         let operation = match &advance.next.operation {
             Some(operation) => {
