@@ -101,13 +101,13 @@ async fn many(store: &Store) -> Vec<Node> {
         .map(|i: usize| {
             let mut node = node(&format!("node-{:04}", (i * 7) % 2500));
             node.provision_state = ProvisionState::ALL[i % 4];
-            node.maintenance = i % 10 == 0;
-            node.retired = i % 50 == 0;
-            node.owner = (i % 3 == 0).then(|| format!("owner-{}", i % 2));
-            node.shard = (i % 5 == 0).then(|| format!("s{}", i % 25));
-            node.instance_uuid = (i % 4 == 0).then(Uuid::new_v4);
-            node.resource_class = Some(if i % 2 == 0 { "big" } else { "small" }.into());
-            node.description = (i % 100 == 0).then(|| "Rack 5_% left".to_owned());
+            node.maintenance = i.is_multiple_of(10);
+            node.retired = i.is_multiple_of(50);
+            node.owner = i.is_multiple_of(3).then(|| format!("owner-{}", i % 2));
+            node.shard = i.is_multiple_of(5).then(|| format!("s{}", i % 25));
+            node.instance_uuid = i.is_multiple_of(4).then(Uuid::new_v4);
+            node.resource_class = Some(if i.is_multiple_of(2) { "big" } else { "small" }.into());
+            node.description = i.is_multiple_of(100).then(|| "Rack 5_% left".to_owned());
             node
         })
         .collect();
