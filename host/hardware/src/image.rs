@@ -87,8 +87,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// Error: `webserver_verify_ca` names a file that is none of certificates, or the platform has no
-    /// authorities.
+    /// Error: `webserver_verify_ca` names a file that is none of certificates.
     pub fn new(config: ImageConfig) -> Result<Self, HardwareError> {
         let timeout = Duration::from_secs(config.webserver_verify_timeout.max(1));
         let tls = tls::verified_by(&config.webserver_verify_ca, crate::TlsVersion::V1_2)?;

@@ -12,6 +12,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls_platform_verifier::Verifier;
+use tracing::warn;
 
 use crate::config::{TlsVersion, VerifyCa};
 use crate::error::{HardwareError, Kind};
@@ -30,10 +31,16 @@ pub(crate) fn verified_by(verify: &VerifyCa, lowest: TlsVersion) -> Result<Clien
     }
 }
 
-/// Trust in the platform's authorities.
+/// Trust in the platform's authorities; in nobody where the platform has none, as in a minimal container.
 pub(crate) fn platform(lowest: TlsVersion) -> Result<ClientConfig, HardwareError> {
-    let verifier = Verifier::new(provider()).map_err(|_| trouble("the platform has no certificates of authorities"))?;
-    with_verifier(Arc::new(verifier), lowest)
+    match Verifier::new(provider()) {
+        Ok(verifier) => with_verifier(Arc::new(verifier), lowest),
+        Err(_) => {
+            warn!("the platform has no certificates of authorities: every certificate that they should verify is refused");
+            let whom = Whom::Pinned { leaves: Vec::new(), authorities: RootCertStore::empty() };
+            with_verifier(Arc::new(Trust { provider: provider(), whom }), lowest)
+        }
+    }
 }
 
 /// Trust in everybody.

@@ -44,14 +44,13 @@ pub(crate) async fn insert(operation: &Operation<'_>, system: &Resource, url: &s
         if reply.is_success() {
             return read_back(operation, slot, url).await;
         }
-        refusal = operation.refusal(&reply);
+        // The image's address may be a secret, and controllers repeat what they were sent, whole or in parts.
+        refusal = reply.refusal_without_words(operation.what);
         // A slot that only serves the remote console.
         if !matches!(reply.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED) {
             break;
         }
     }
-    // The image's address may be a secret, and controllers repeat what they were sent.
-    refusal.message = refusal.message.replace(url, "******");
     Err(refusal)
 }
 

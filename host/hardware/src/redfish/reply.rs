@@ -43,6 +43,15 @@ impl Reply {
     /// What this refusal of `what` means. The message still holds the controller's words as they came:
     /// the account takes out what may not leave.
     pub(crate) fn refusal(&self, what: &str) -> HardwareError {
+        let mut error = self.refusal_without_words(what);
+        if let Some(words) = self.message() {
+            error.message = format!("{}: {words}", error.message);
+        }
+        error
+    }
+
+    /// The same with the controller's status and message id only.
+    pub(crate) fn refusal_without_words(&self, what: &str) -> HardwareError {
         let status = self.status.as_u16();
         let kind = match status {
             404 | 410 => Kind::NotFound,
@@ -53,8 +62,7 @@ impl Reply {
             _ => Kind::Failed,
         };
         let code = self.message_id().unwrap_or_else(|| format!("Http{status}"));
-        let words = self.message().map(|text| format!(": {text}")).unwrap_or_default();
-        HardwareError::new(kind, format!("redfish.{code}"), format!("{what}: the controller answered {status} {code}{words}"))
+        HardwareError::new(kind, format!("redfish.{code}"), format!("{what}: the controller answered {status} {code}"))
     }
 }
 

@@ -293,7 +293,7 @@ async fn drives_below_a_manager_are_found_and_bodies_climb() {
 #[tokio::test]
 async fn a_licence_refusal_is_named_and_the_image_is_not() {
     let mock = MockBmc::start(|seen, _| {
-        let id = json!({"error": {"@Message.ExtendedInfo": [{"MessageId": "SMC.1.0.OemLicenseNotPassed", "Message": format!("no {}", seen.body["Image"])}]}});
+        let id = json!({"error": {"@Message.ExtendedInfo": [{"MessageId": "SMC.1.0.OemLicenseNotPassed", "Message": format!("no {}", seen.body["Image"].to_string().replace("http:", ""))}]}});
         if seen.line.ends_with("InsertMedia") { Odd::Answer(403, vec![], id) } else { Odd::Usual }
     })
     .await;
