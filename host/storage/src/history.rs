@@ -70,7 +70,8 @@ pub(crate) async fn insert(
     conductor: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let now = Timestamp::now().as_microsecond();
-    let sql = "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     for entry in entries {
         let severity = match entry.severity {
             Severity::Info => "INFO",

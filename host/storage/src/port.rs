@@ -86,7 +86,8 @@ impl Store {
         self.write(move |db| {
             Box::pin(async move {
                 check(db, &principal, port.node).await?;
-                let sql = "INSERT INTO ports (uuid, node, address, name, portgroup, created_at, updated_at, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+                let sql = "INSERT INTO ports (uuid, node, address, name, portgroup, created_at, updated_at, doc) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
                 let query = sqlx::query(sql)
                     .bind(port.uuid.to_string())
                     .bind(port.node.to_string())
@@ -177,7 +178,8 @@ impl Store {
                 if after.node != old_node {
                     check(db, &principal, after.node).await?;
                 }
-                let sql = "UPDATE ports SET node = $2, address = $3, name = $4, portgroup = $5, updated_at = $6, doc = $7 WHERE uuid = $1 AND doc = $8";
+                let sql = "UPDATE ports SET node = $2, address = $3, name = $4, portgroup = $5, updated_at = $6, doc = $7 \
+                     WHERE uuid = $1 AND doc = $8";
                 let query = sqlx::query(sql)
                     .bind(after.uuid.to_string())
                     .bind(after.node.to_string())
