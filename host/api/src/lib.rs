@@ -1,1 +1,87 @@
-//! api
+//! The HTTP API: Ironic's v1 API with its microversions, and Wrought's own below `/wrought/v1`
+//! (see [`wrought_drivers`]).
+//!
+//! Requests pass in this order: the tolerated spellings of a path become one, the request gets an
+//! id, a microversion and a [`Principal`](wrought_domain::Principal), it is routed, and its handler
+//! reads it as a `Call`. Reads go to the store, changes to the conductor behind [`Service`].
+
+mod absent;
+mod agent_routes;
+mod args;
+mod call;
+mod conductors;
+mod config;
+mod drivers;
+mod errors;
+mod fields;
+mod links;
+mod middleware;
+mod nodes;
+mod paging;
+mod patching;
+mod ports;
+mod service;
+mod versions;
+pub mod wrought_drivers;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use config::{ApiConfig, Authentication};
+pub use service::Service;
+
+/// What every handler has at hand.
+#[derive(Clone)]
+pub(crate) struct Api {
+    service: Arc<dyn Service>,
+    config: Arc<ApiConfig>,
+    /// When this host began to serve.
+    started: Timestamp,
+}
+
+/// The whole API. Serve it with [`serve`], or with connect information of one's own.
+pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
+    let routes = agent_routes::routes()
+        .merge(nodes::routes())
+        .merge(ports::routes())
+        .merge(drivers::routes())
+        .merge(conductors::routes())
+        .merge(absent::routes())
+        .merge(wrought_drivers::routes());
+    finish(routes, service, config)
+}
+
+/// What agents need and nothing else: the version documents, lookup, heartbeat. For an address on
+/// the provisioning network.
+pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
+    finish(agent_routes::routes(), service, config)
+}
+
+fn finish(routes: Router<Api>, service: Arc<dyn Service>, config: ApiConfig) -> Router {
+    let api = Api { service, config: Arc::new(config), started: Timestamp::now() };
+    let routed = routes
+        .fallback(middleware::not_found)
+        .method_not_allowed_fallback(middleware::method_not_allowed)
+        .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn_with_state(api.clone(), middleware::around))
+        .with_state(api);
+    // The path is rewritten outside of the router: its own layers run after it has matched.
+    Router::new().fallback_service(routed.map_request(middleware::normalise))
+}
+
+/// Serves until `shutdown` ends, then finishes the requests at hand.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+}

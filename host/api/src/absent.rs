@@ -1,0 +1,103 @@
+//! Resources of Ironic's that this host has none of: their lists are empty, so that clients that
+//! look into them go on; nothing can be found in them, and nothing can be added.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use crate::Api;
+use crate::args::brief;
+use crate::call::{Call, ok};
+use crate::errors::Fault;
+use crate::paging::Paging;
+
+/// A resource that is absent.
+#[derive(Debug, Clone, Copy)]
+struct Absent {
+    /// Its path below `/v1`.
+    path: &'static str,
+    /// The key of its list.
+    key: &'static str,
+    /// What one of it is called.
+    one: &'static str,
+    /// The minor version that brought it.
+    since: u16,
+    /// Its filters, beside those that every list has.
+    filters: &'static [&'static str],
+}
+
+const ABSENT: &[Absent] = &[
+    Absent { path: "chassis", key: "chassis", one: "Chassis", since: 1, filters: &[] },
+    Absent {
+        path: "portgroups",
+        key: "portgroups",
+        one: "Portgroup",
+        since: 23,
+        filters: &["node", "address", "shard", "conductor_groups"],
+    },
+    Absent { path: "volume/connectors", key: "connectors", one: "Volume connector", since: 32, filters: &["node"] },
+    Absent { path: "volume/targets", key: "targets", one: "Volume target", since: 32, filters: &["node"] },
+    Absent {
+        path: "allocations",
+        key: "allocations",
+        one: "Allocation",
+        since: 52,
+        filters: &["node", "resource_class", "state", "owner"],
+    },
+    Absent { path: "deploy_templates", key: "deploy_templates", one: "Deploy template", since: 55, filters: &[] },
+    Absent { path: "shards", key: "shards", one: "Shard", since: 82, filters: &[] },
+    Absent { path: "runbooks", key: "runbooks", one: "Runbook", since: 92, filters: &["project"] },
+    Absent { path: "inspection_rules", key: "inspection_rules", one: "Inspection rule", since: 96, filters: &["phase"] },
+];
+
+/// The routes.
+pub(crate) fn routes() -> Router<Api> {
+    ABSENT.iter().fold(Router::new().route("/v1/volume", get(volume)), |router, absent| {
+        let list = move |call: Call| async move { list(&call, absent) };
+        let show = move |Path(ident): Path<String>, call: Call| async move { show(&call, absent, &ident) };
+        let router = router.route(&format!("/v1/{}", absent.path), get(list));
+        match absent.path {
+            "chassis" | "portgroups" => {
+                let detail = move |call: Call| async move { self::list(&call, absent) };
+                router
+                    .route(&format!("/v1/{}/detail", absent.path), get(detail))
+                    .route(&format!("/v1/{}/{{ident}}", absent.path), get(show))
+            }
+            "shards" => router,
+            path => router.route(&format!("/v1/{path}/{{ident}}"), get(show)),
+        }
+    })
+}
+
+fn list(call: &Call, absent: &Absent) -> Result<Response, Fault> {
+    call.since(absent.since)?;
+    let mut args = call.query();
+    let paging = Paging::take(call, &mut args, "id")?;
+    if let Some(marker) = &paging.marker {
+        return show(call, absent, marker);
+    }
+    args.boolean("detail")?;
+    args.list("fields")?;
+    for filter in absent.filters {
+        args.text(filter)?;
+    }
+    args.done()?;
+    Ok(ok(json!({absent.key: []})))
+}
+
+fn show(call: &Call, absent: &Absent, ident: &str) -> Result<Response, Fault> {
+    call.since(absent.since)?;
+    Err(Fault::not_found(format!("{} {} could not be found.", absent.one, brief(&Value::from(ident)))))
+}
+
+async fn volume(call: Call) -> Result<Response, Fault> {
+    call.since(32)?;
+    call.query().done()?;
+    Ok(ok(json!({
+        "links": call.base.links("volume"),
+        "connectors": call.base.links("volume/connectors"),
+        "targets": call.base.links("volume/targets"),
+    })))
+}

@@ -1,0 +1,134 @@
+//! What agents call, without credentials: lookup and heartbeat.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wrought_conductor::Heartbeat;
+use wrought_domain::port::mac;
+use wrought_domain::{NodeId, Principal};
+use wrought_storage::NodeRef;
+
+use crate::Api;
+use crate::args::brief;
+use crate::call::{Call, ok};
+use crate::errors::Fault;
+use crate::versions;
+
+/// MAC addresses that one lookup may name.
+const MAX_ADDRESSES: usize = 64;
+/// The longest URL, token and version that a heartbeat may carry, in bytes.
+const MAX_TEXT: usize = 2048;
+/// The longest certificate that a heartbeat may carry, in bytes.
+const MAX_CERTIFICATE: usize = 64 * 1024;
+
+/// The version documents and the agents' routes.
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/", get(root))
+        .route("/v1", get(v1))
+        .route("/v1/lookup", get(lookup))
+        .route("/v1/heartbeat/{node}", post(heartbeat))
+        .route("/v1/continue_inspection", post(continue_inspection))
+}
+
+async fn root(call: Call) -> Response {
+    ok(versions::root(&call.base))
+}
+
+async fn v1(call: Call) -> Response {
+    ok(versions::v1(&call.base, call.version))
+}
+
+fn enabled(call: &Call) -> Result<(), Fault> {
+    match call.api.config.enable_ramdisk_endpoints {
+        true => call.since(22),
+        false => Err(Fault::forbidden("The agents' routes are disabled on this host.")),
+    }
+}
+
+/// `GET /v1/lookup`. Whether the node is unknown or may not be looked up now is not told apart.
+async fn lookup(call: Call) -> Result<Response, Fault> {
+    enabled(&call)?;
+    let mut args = call.query();
+    let given = args.list("addresses")?.unwrap_or_default();
+    let node = args.text("node_uuid")?.and_then(|text| Uuid::parse_str(&text).ok()).map(NodeId);
+    args.done()?;
+    let mut addresses: Vec<String> = given.iter().take(MAX_ADDRESSES).filter_map(|address| mac(address)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() && node.is_none() {
+        return Err(Fault::invalid("Incomplete lookup: give addresses, valid MAC addresses, or node_uuid."));
+    }
+    let found = call.api.service.lookup(&addresses, node, call.peer).await?;
+    let mut node = found.node;
+    let uuid = node.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
+    node.insert("links".into(), call.base.links(&format!("nodes/{uuid}")));
+    Ok(ok(json!({"node": node, "config": found.config})))
+}
+
+/// `POST /v1/heartbeat/{node}`; the checks in Ironic's order. The token is the conductor's to check.
+async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
+    enabled(&call)?;
+    let mut args = call.args()?;
+    let callback_url = args.mandatory("callback_url")?;
+    let agent_version = args.text("agent_version")?;
+    let agent_token = args.text("agent_token")?;
+    let agent_verify_ca = args.text("agent_verify_ca")?;
+    let agent_status = args.text("agent_status")?;
+    let agent_status_message = args.text("agent_status_message")?;
+    args.done()?;
+    let newer = (agent_version.is_some() && call.version.0 < 36)
+        || (agent_verify_ca.is_some() && call.version.0 < 68)
+        || ((agent_status.is_some() || agent_status_message.is_some()) && call.version.0 < 72);
+    if newer {
+        return Err(Fault::invalid("A field of this heartbeat is not known in the requested API version."));
+    }
+    let long = |text: &Option<String>, max: usize| text.as_ref().is_some_and(|text| text.len() > max);
+    if callback_url.len() > MAX_TEXT
+        || long(&agent_version, MAX_TEXT)
+        || long(&agent_token, MAX_TEXT)
+        || long(&agent_verify_ca, MAX_CERTIFICATE)
+    {
+        return Err(Fault::invalid("A field of this heartbeat is too long."));
+    }
+    let ident = ident.strip_suffix(".json").unwrap_or(&ident);
+    let found = call.api.service.store().node(&Principal::agent(), &NodeRef::parse(ident)).await?;
+    let node = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?.value;
+    if !callback_url.is_empty() && !(callback_url.starts_with("http://") || callback_url.starts_with("https://")) {
+        return Err(Fault::invalid("Invalid callback_url: expected an http or https URL."));
+    }
+    let known_url = node.driver_internal_info.get("agent_url").and_then(Value::as_str).filter(|url| !url.is_empty());
+    if known_url.is_some_and(|known| known != callback_url) {
+        return Err(Fault::invalid("Detected change in ramdisk provided \"callback_url\"; it is fixed for a session."));
+    }
+    if agent_token.as_deref().is_none_or(str::is_empty) {
+        return Err(Fault::invalid("Agent token is required for heartbeat processing."));
+    }
+    if let Some(status) = &agent_status {
+        let known = matches!(status.as_str(), "start" | "end" | "error");
+        let text = if known {
+            "agent_status is for the anaconda deploy interface, which this host does not have."
+        } else {
+            "Invalid agent_status: expected start, end or error."
+        };
+        return Err(Fault::invalid(text));
+    }
+    if agent_version.is_none() {
+        return Err(Fault::invalid("Missing mandatory parameter: agent_version"));
+    }
+    if callback_url.is_empty() {
+        return Err(Fault::invalid("Missing mandatory parameter: callback_url"));
+    }
+    let beat = Heartbeat { callback_url, agent_token, agent_version, agent_verify_ca, peer: call.peer };
+    call.api.service.heartbeat(node.uuid, beat).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+/// `POST /v1/continue_inspection`: there is no inspection by agents, so no node waits for it.
+async fn continue_inspection() -> Fault {
+    Fault::not_found("No node on this host is being inspected by its agent.")
+}

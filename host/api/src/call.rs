@@ -1,0 +1,191 @@
+//! One request as the handlers see it: who asks, in which version, with which arguments.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, FromRequest, Query, Request};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use wrought_domain::{Map, Node, Principal};
+use wrought_storage::{NodeRef, Stored};
+
+use crate::Api;
+use crate::args::Args;
+use crate::errors::Fault;
+use crate::links::Base;
+use crate::versions::Version;
+
+/// A request to the v1 API.
+pub(crate) struct Call {
+    pub(crate) api: Api,
+    pub(crate) version: Version,
+    pub(crate) who: Principal,
+    pub(crate) base: Base,
+    pub(crate) peer: IpAddr,
+    query: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl FromRequest<Api> for Call {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Fault> {
+        let (parts, body) = request.into_parts();
+        let version = *parts.extensions.get::<Version>().ok_or_else(Fault::no_such_resource)?;
+        let who = parts.extensions.get::<Principal>().cloned().ok_or_else(|| Fault::forbidden("Forbidden"))?;
+        let base = base(api, &parts.headers);
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| Fault::invalid("The query cannot be decoded."))?.0;
+        let provision = parts.uri.path().ends_with("/states/provision");
+        let limit = if provision { api.config.max_provision_body_bytes } else { api.config.max_body_bytes };
+        let body = read(body, limit).await.map_err(|refused| match refused {
+            Unread::TooLong => {
+                Fault::limit(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is too large: at most {limit} bytes are accepted."))
+            }
+            Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
+        })?;
+        check_depth(&body, api.config.max_json_depth)?;
+        Ok(Self { api: api.clone(), version, who, base, peer, query, body })
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    TooLong,
+    Broken,
+}
+
+/// Reads a body, stopping as soon as it is longer than `limit`.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Unread::TooLong),
+        Err(_) => Err(Unread::Broken),
+    }
+}
+
+/// Refuses JSON nested deeper than `limit`, before anything is built from it.
+fn check_depth(body: &[u8], limit: usize) -> Result<(), Fault> {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for byte in body {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                if depth > limit {
+                    let text = format!("Request body is nested too deeply: at most {limit} levels are accepted.");
+                    return Err(Fault::limit(StatusCode::BAD_REQUEST, text));
+                }
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn base(api: &Api, headers: &http::HeaderMap) -> Base {
+    if let Some(endpoint) = &api.config.public_endpoint {
+        return Base(endpoint.trim_end_matches('/').to_owned());
+    }
+    let host = headers.get(header::HOST).and_then(|v| v.to_str().ok()).filter(|host| host.bytes().all(in_authority)).unwrap_or("localhost");
+    Base(format!("http://{host}"))
+}
+
+/// The `Host` header is copied into answers, so only what a host and port are made of is taken.
+fn in_authority(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte)
+}
+
+impl Call {
+    /// The query's arguments; a body is refused where nobody expects one.
+    pub(crate) fn query(&self) -> Args {
+        Args::of_query(self.query.clone())
+    }
+
+    /// Query and body as one name space.
+    pub(crate) fn args(&self) -> Result<Args, Fault> {
+        Ok(self.query().with(self.object_or_empty()?))
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<Value, Fault> {
+        serde_json::from_slice(&self.body).map_err(|_| Fault::invalid("The request body is not valid JSON."))
+    }
+
+    /// The body as a JSON object.
+    pub(crate) fn object(&self) -> Result<Map, Fault> {
+        match self.json()? {
+            Value::Object(map) => Ok(map),
+            _ => Err(Fault::invalid("The request body must be a JSON object.")),
+        }
+    }
+
+    fn object_or_empty(&self) -> Result<Map, Fault> {
+        if self.body.is_empty() {
+            return Ok(Map::new());
+        }
+        match self.json()? {
+            Value::Object(map) => Ok(map),
+            Value::Null => Ok(Map::new()),
+            _ => Err(Fault::invalid("The request body must be a JSON object.")),
+        }
+    }
+
+    /// 404 unless the resource exists in the requested version.
+    pub(crate) fn since(&self, minor: u16) -> Result<(), Fault> {
+        if self.version.0 >= minor { Ok(()) } else { Err(Fault::no_such_resource()) }
+    }
+
+    /// 406 unless the argument exists in the requested version.
+    pub(crate) fn accept(&self, minor: u16) -> Result<(), Fault> {
+        if self.version.0 >= minor { Ok(()) } else { Err(Fault::not_acceptable()) }
+    }
+
+    /// The node that a path names.
+    pub(crate) async fn node(&self, ident: &str) -> Result<Stored<Node>, Fault> {
+        self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(ident))
+    }
+}
+
+/// 200 with a JSON body.
+pub(crate) fn ok(body: Value) -> Response {
+    axum::Json(body).into_response()
+}
+
+/// 201 with a JSON body and where it is from now on.
+pub(crate) fn created(body: Value, location: String) -> Response {
+    (StatusCode::CREATED, located(location), axum::Json(body)).into_response()
+}
+
+/// 202 without a body, and where to look how it goes on.
+pub(crate) fn accepted(location: String) -> Response {
+    (StatusCode::ACCEPTED, located(location)).into_response()
+}
+
+/// 204.
+pub(crate) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+fn located(location: String) -> [(HeaderName, String); 1] {
+    [(header::LOCATION, location)]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_of_texts() {
+        assert!(check_depth(br#"{"a": "[[[[", "b": "\"[[["}"#, 1).is_ok());
+        assert!(check_depth(b"[[1],[2],[3]]", 2).is_ok());
+        assert!(check_depth(b"[[[1]]]", 2).is_err());
+    }
+}

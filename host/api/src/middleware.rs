@@ -1,0 +1,116 @@
+//! What holds for every request: the tolerated spellings of paths, request ids, versions, and
+//! who asks.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use uuid::Uuid;
+use wrought_domain::Principal;
+
+use crate::Api;
+use crate::config::Authentication;
+use crate::errors::Fault;
+use crate::versions::{self, MAX, MIN, Version};
+use crate::wrought_drivers;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+const COMMON_REQUEST_ID: HeaderName = HeaderName::from_static("openstack-request-id");
+const MIN_VERSION: HeaderName = HeaderName::from_static("x-openstack-ironic-api-minimum-version");
+const MAX_VERSION: HeaderName = HeaderName::from_static("x-openstack-ironic-api-maximum-version");
+const VERSION: HeaderName = HeaderName::from_static(versions::HEADER);
+
+/// Rewrites the path to the one spelling that is routed: no trailing slash, and `/v1` first
+/// where it is missing. `/` and what is not the v1 API stay as they are.
+pub(crate) fn normalise(mut request: Request) -> Request {
+    let path = request.uri().path();
+    let trimmed = path.strip_suffix('/').unwrap_or(path);
+    let first = trimmed.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let is_version = first.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let path = match trimmed {
+        "" => "/".to_owned(),
+        known if is_version || first == "wrought" || first == "metrics" => known.to_owned(),
+        bare => format!("/v1{bare}"),
+    };
+    let path = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(path) = path.parse::<PathAndQuery>() {
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+/// Gives the request an id, a version and a principal, and the answer Ironic's headers.
+pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let id = format!("req-{}", Uuid::new_v4());
+    let wrought = request.uri().path().starts_with("/wrought");
+    let root = request.uri().path() == "/";
+    let version = match Version::negotiate(request.headers()) {
+        Err(_) if root || wrought => Ok(MIN),
+        other => other,
+    };
+    request.extensions_mut().insert(principal(api.config.auth_strategy));
+    let (version, mut response) = match version {
+        Ok(version) => {
+            request.extensions_mut().insert(version);
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let response = next.run(request).await;
+            log(&id, &method, &path, version, &response);
+            (version, response)
+        }
+        Err(refused) => (MIN, refused.into_response()),
+    };
+    let headers = response.headers_mut();
+    put(headers, REQUEST_ID, &id);
+    put(headers, COMMON_REQUEST_ID, &id);
+    if !wrought {
+        put(headers, MIN_VERSION, &MIN.to_string());
+        put(headers, MAX_VERSION, &MAX.to_string());
+        put(headers, VERSION, &version.to_string());
+    }
+    response
+}
+
+fn log(id: &str, method: &Method, path: &str, version: Version, response: &Response) {
+    let status = response.status().as_u16();
+    tracing::debug!(request = id, %method, path, %version, status, "answered");
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The one place where a request gets its principal.
+fn principal(strategy: Authentication) -> Principal {
+    match strategy {
+        Authentication::Noauth => Principal::noauth(),
+    }
+}
+
+/// 404 for a path that is not routed.
+pub(crate) async fn not_found() -> Fault {
+    Fault::no_such_resource()
+}
+
+/// 405; the router adds `Allow`.
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    if uri.path().starts_with("/wrought") {
+        return wrought_drivers::method_not_allowed(&method);
+    }
+    Fault::routing(405, format!("The method {method} is not allowed for this resource.")).into_response()
+}
+
+/// 500 for a handler that panicked; the panic's text goes to the log only.
+pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    Fault::internal("a handler of the API panicked", &text).into_response()
+}

@@ -1,0 +1,87 @@
+//! What the API needs of the host behind it.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
+use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_engine::PowerTarget;
+use wrought_storage::Store;
+
+/// The conductor as the API sees it. Reads go to the store; whatever changes a node goes through
+/// here, so that the conductor checks it under the node's reservation.
+///
+/// Every method that changes something refuses with [`Refusal::Locked`] while an operation holds
+/// the node, unless it says otherwise.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// The store, for reads and for ports.
+    fn store(&self) -> &Store;
+
+    /// The name of this host, as `reservation` and `conductors` show it.
+    fn host(&self) -> &str;
+
+    /// Starts, ends or changes an operation. The node's state and target are changed when this
+    /// returns; the operation goes on behind it.
+    async fn provision(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal>;
+
+    /// Starts a change of power; `timeout_s` bounds soft changes.
+    async fn set_power(&self, who: &Principal, node: NodeId, target: PowerTarget, timeout_s: Option<u32>) -> Result<(), Refusal>;
+
+    /// Sets or clears maintenance; clearing also clears reason and fault.
+    async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal>;
+
+    /// Asks every interface of the node whether it has what it needs.
+    async fn validate(&self, who: &Principal, node: NodeId) -> Result<Vec<InterfaceValidation>, Refusal>;
+
+    /// Stores a new node; a taken name or UUID is a conflict.
+    async fn create_node(&self, who: &Principal, node: Node) -> Result<Node, Refusal>;
+
+    /// Stores a changed node if it still has this revision.
+    async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal>;
+
+    /// Forgets a node and its ports.
+    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal>;
+
+    /// The boot device that the controller reports.
+    async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal>;
+
+    /// Sets the boot device, for the next boot or for good.
+    async fn set_boot_device(&self, who: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal>;
+
+    /// The boot devices that the node's management interface knows.
+    async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal>;
+
+    /// Finds the node of an agent by its MAC addresses or its UUID, and hands out its token once.
+    async fn lookup(&self, addresses: &[String], node: Option<NodeId>, peer: IpAddr) -> Result<Lookup, Refusal>;
+
+    /// Takes an agent's heartbeat; the token is checked here.
+    async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal>;
+
+    /// The active drivers that can be a node's `deploy_interface`.
+    fn deploy_interfaces(&self) -> Vec<String>;
+
+    /// The keys of `driver_info` that a hardware type knows, with their descriptions.
+    fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>>;
+
+    /// Verifies, compiles and stores a component as a version of the driver; answers its record.
+    async fn upload_driver(&self, who: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal>;
+
+    /// Puts a version in force and grants what is named; the newest version if none is. A version
+    /// that asks for more than is granted is a conflict that names what is missing.
+    async fn activate_driver(
+        &self,
+        who: &Principal,
+        name: DriverName,
+        version: Option<String>,
+        grant: Vec<String>,
+    ) -> Result<Value, Refusal>;
+
+    /// Every driver with its versions.
+    async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal>;
+
+    /// One driver with its versions.
+    async fn show_driver(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal>;
+}

@@ -1,0 +1,153 @@
+//! Wrought's own API: drivers are uploaded, listed and activated.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `PUT /wrought/v1/drivers/{name}` | the component's bytes | 201, the record of the version |
+//! | `GET /wrought/v1/drivers` | | 200, every driver with its versions |
+//! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions |
+//! | `POST /wrought/v1/drivers/{name}/activate` | `{"version": "<version or digest>", "grant": ["<capability>", ...]}`, both optional | 200, the record of the version |
+//!
+//! `digest` may be given in place of `version`. An error is `{"error": {"code": "...", "message":
+//! "..."}}`, with code `invalid` (400), `forbidden` (403), `not-found` (404), `method-not-allowed`
+//! (405), `conflict` (409), `too-large` (413), `internal` (500) or `unavailable` (503). A component
+//! that fails a check of its admission is `invalid`; one that asks for more than it is granted is a
+//! `conflict` when it is activated, and the message names what is missing.
+
+use axum::body::Body;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wrought_conductor::Refusal;
+use wrought_domain::{DriverName, Principal};
+
+use crate::Api;
+use crate::call::{Unread, read};
+
+/// Capabilities that one request may grant.
+const MAX_GRANTS: usize = 100;
+
+/// The routes.
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/wrought/v1/drivers", get(list))
+        .route("/wrought/v1/drivers/{name}", get(show).put(upload))
+        .route("/wrought/v1/drivers/{name}/activate", post(activate))
+        .route("/wrought/{*rest}", get(no_such_resource).fallback(no_such_resource))
+}
+
+/// An error of Wrought's own API.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, refusal.to_string())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = match self.status {
+            StatusCode::BAD_REQUEST => "invalid",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::NOT_FOUND => "not-found",
+            StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+            StatusCode::CONFLICT => "conflict",
+            StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            _ => "internal",
+        };
+        (self.status, Json(json!({"error": {"code": code, "message": self.message}}))).into_response()
+    }
+}
+
+fn named(name: &str) -> Result<DriverName, Refused> {
+    name.parse().map_err(|error: wrought_domain::id::InvalidId| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+async fn no_such_resource() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "there is no such resource; see /wrought/v1/drivers")
+}
+
+/// 405 below `/wrought`.
+pub(crate) fn method_not_allowed(method: &http::Method) -> Response {
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, format!("the method {method} is not allowed here")).into_response()
+}
+
+async fn list(State(api): State<Api>, Extension(who): Extension<Principal>) -> Result<Json<Value>, Refused> {
+    Ok(Json(api.service.list_drivers(&who).await?))
+}
+
+async fn show(State(api): State<Api>, Extension(who): Extension<Principal>, Path(name): Path<String>) -> Result<Json<Value>, Refused> {
+    Ok(Json(api.service.show_driver(&who, named(&name)?).await?))
+}
+
+async fn upload(
+    State(api): State<Api>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let name = named(&name)?;
+    let limit = api.config.max_driver_bytes;
+    let too_large = || {
+        let message = format!("the component is larger than {limit} bytes; the option max_driver_bytes of [api] sets the limit");
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let bytes = read(body, limit).await.map_err(|unread| match unread {
+        Unread::TooLong => too_large(),
+        Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the upload ended early; send it again"),
+    })?;
+    if bytes.is_empty() {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "the body is empty; send the component's bytes"));
+    }
+    let record = api.service.upload_driver(&who, name, bytes).await?;
+    Ok((StatusCode::CREATED, Json(record)).into_response())
+}
+
+/// The body of an activation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Activation {
+    version: Option<String>,
+    digest: Option<String>,
+    grant: Vec<String>,
+}
+
+async fn activate(
+    State(api): State<Api>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+    body: Result<Option<Json<Activation>>, JsonRejection>,
+) -> Result<Json<Value>, Refused> {
+    let name = named(&name)?;
+    let asked = body.map_err(|rejected| Refused::new(StatusCode::BAD_REQUEST, rejected.body_text()))?.map(|Json(asked)| asked);
+    let asked = asked.unwrap_or_default();
+    if asked.version.is_some() && asked.digest.is_some() {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "give either version or digest"));
+    }
+    if asked.grant.len() > MAX_GRANTS {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, format!("at most {MAX_GRANTS} capabilities can be granted at once")));
+    }
+    Ok(Json(api.service.activate_driver(&who, name, asked.version.or(asked.digest), asked.grant).await?))
+}

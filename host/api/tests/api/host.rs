@@ -1,0 +1,279 @@
+//! A host without machines: a real store, and a conductor that notes what it is asked for.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use wrought_api::{ApiConfig, Service};
+use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
+use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_engine::PowerTarget;
+use wrought_storage::{Durability, NodeRef, Reserved, Revision, Store, StoreError};
+
+/// The newest version.
+pub const NEWEST: &str = "1.115";
+
+/// What the conductor was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    Provision(NodeId, Verb, ProvisionRequest),
+    Power(NodeId, PowerTarget, Option<u32>),
+    BootDevice(NodeId, String, bool),
+    Lookup(Vec<String>, Option<NodeId>),
+    Heartbeat(NodeId, Heartbeat),
+    Upload(DriverName, usize),
+    Activate(DriverName, Option<String>, Vec<String>),
+}
+
+pub struct Conductor {
+    store: Store,
+    asked: Mutex<Vec<Asked>>,
+}
+
+fn refusal(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Reserved { node, host } => Refusal::Locked { node, host },
+        StoreError::Duplicate(_) | StoreError::Stale { .. } => Refusal::Conflict(error.to_string()),
+        StoreError::NotFound { .. } => Refusal::NotFound(error.to_string()),
+        other => Refusal::Internal(other.to_string()),
+    }
+}
+
+impl Conductor {
+    fn note(&self, asked: Asked) -> Result<(), Refusal> {
+        self.asked.lock().unwrap().push(asked);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Service for Conductor {
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn host(&self) -> &str {
+        "testhost"
+    }
+
+    async fn provision(&self, _: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
+        if verb == Verb::Adopt {
+            panic!("the handler's thread must survive this");
+        }
+        self.note(Asked::Provision(node, verb, request))
+    }
+
+    async fn set_power(&self, _: &Principal, node: NodeId, target: PowerTarget, timeout_s: Option<u32>) -> Result<(), Refusal> {
+        self.note(Asked::Power(node, target, timeout_s))
+    }
+
+    async fn set_maintenance(&self, _: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
+        self.store.set_maintenance(node, on, reason).await.map(drop).map_err(refusal)
+    }
+
+    async fn validate(&self, _: &Principal, _: NodeId) -> Result<Vec<InterfaceValidation>, Refusal> {
+        Ok(vec![
+            InterfaceValidation { interface: "power", result: Some(true), reason: None },
+            InterfaceValidation { interface: "deploy", result: Some(false), reason: Some("no image".into()) },
+            InterfaceValidation { interface: "raid", result: None, reason: Some("not supported".into()) },
+        ])
+    }
+
+    async fn create_node(&self, who: &Principal, node: Node) -> Result<Node, Refusal> {
+        self.store.create_node(who, node).await.map(|stored| stored.value).map_err(refusal)
+    }
+
+    async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal> {
+        let updated = self.store.update_node(who, node, Revision(revision), Reserved::Refuse).await;
+        updated.map(|stored| stored.value).map_err(refusal)
+    }
+
+    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
+        self.store.delete_node(who, node).await.map_err(refusal)
+    }
+
+    async fn boot_device(&self, _: &Principal, _: NodeId) -> Result<BootDevice, Refusal> {
+        Ok(BootDevice { device: Some("disk".into()), persistent: Some(true) })
+    }
+
+    async fn set_boot_device(&self, _: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal> {
+        self.note(Asked::BootDevice(node, device.to_owned(), persistent))
+    }
+
+    async fn supported_boot_devices(&self, _: &Principal, _: NodeId) -> Result<Vec<String>, Refusal> {
+        Ok(vec!["pxe".into(), "disk".into()])
+    }
+
+    async fn lookup(&self, addresses: &[String], node: Option<NodeId>, _: IpAddr) -> Result<Lookup, Refusal> {
+        self.note(Asked::Lookup(addresses.to_vec(), node))?;
+        let found = self.store.nodes_with_addresses(addresses).await.map_err(refusal)?;
+        let [id] = found.as_slice() else { return Err(Refusal::NotFound("no node".into())) };
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        Ok(Lookup {
+            node: object(json!({"uuid": id, "properties": {}, "instance_info": {}, "driver_internal_info": {}})),
+            config: object(json!({"heartbeat_timeout": 300, "agent_token": "t"})),
+        })
+    }
+
+    async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal> {
+        self.note(Asked::Heartbeat(node, beat))
+    }
+
+    fn deploy_interfaces(&self) -> Vec<String> {
+        vec!["acme".into(), "direct".into(), "fake".into()]
+    }
+
+    fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>> {
+        (hardware_type == "redfish").then(|| vec![("redfish_address".into(), "The URL of the controller. Required.".into())])
+    }
+
+    async fn upload_driver(&self, _: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal> {
+        self.note(Asked::Upload(name.clone(), bytes.len()))?;
+        Ok(json!({"name": name, "status": "available"}))
+    }
+
+    async fn activate_driver(
+        &self,
+        _: &Principal,
+        name: DriverName,
+        version: Option<String>,
+        grant: Vec<String>,
+    ) -> Result<Value, Refusal> {
+        if grant.is_empty() {
+            return Err(Refusal::Conflict("missing grants: agent, power".into()));
+        }
+        self.note(Asked::Activate(name.clone(), version, grant))?;
+        Ok(json!({"name": name, "status": "active"}))
+    }
+
+    async fn list_drivers(&self, _: &Principal) -> Result<Value, Refusal> {
+        Ok(json!({"drivers": []}))
+    }
+
+    async fn show_driver(&self, _: &Principal, name: DriverName) -> Result<Value, Refusal> {
+        Err(Refusal::NotFound(format!("driver {name} could not be found")))
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Bytes,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {:?}", self.bytes))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The text of an error, from whichever form it has.
+    pub fn fault(&self) -> String {
+        let outer = self.json();
+        let inner: Value = match outer["error_message"].as_str() {
+            Some(text) => serde_json::from_str(text).expect("error_message holds JSON"),
+            None => outer,
+        };
+        inner["faultstring"].as_str().or(inner["description"].as_str()).expect("a text").to_owned()
+    }
+
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+}
+
+pub struct Host {
+    pub router: Router,
+    pub store: Store,
+    conductor: Arc<Conductor>,
+    _dir: tempfile::TempDir,
+}
+
+impl Host {
+    pub async fn new() -> Self {
+        Self::with(ApiConfig { public_endpoint: Some("http://api.test".into()), ..ApiConfig::default() }).await
+    }
+
+    pub async fn with(config: ApiConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Durability::Normal).await.unwrap();
+        let conductor = Arc::new(Conductor { store: store.clone(), asked: Mutex::default() });
+        Self { router: wrought_api::router(conductor.clone(), config), store, conductor, _dir: dir }
+    }
+
+    /// The routes of an address for agents.
+    pub fn agents(&self) -> Router {
+        wrought_api::agent_router(self.conductor.clone(), ApiConfig::default())
+    }
+
+    /// What the conductor was asked for since the last call.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.conductor.asked.lock().unwrap())
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Reply {
+        send(self.router.clone(), request).await
+    }
+
+    /// A request in a version, with a JSON body unless it is null.
+    pub async fn call(&self, method: &str, path: &str, version: &str, body: Value) -> Reply {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = Request::builder().method(method).uri(path).header("X-OpenStack-Ironic-API-Version", version);
+        self.send(request.header("Content-Type", "application/json").body(body).unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, NEWEST, Value::Null).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.call("POST", path, NEWEST, body).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.call("PUT", path, NEWEST, body).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.call("PATCH", path, NEWEST, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.call("DELETE", path, NEWEST, Value::Null).await
+    }
+
+    /// A new node of the hardware type `redfish`.
+    pub async fn enroll(&self, name: &str) -> NodeId {
+        let node = json!({"driver": "redfish", "name": name, "driver_info": {"redfish_address": "https://bmc", "redfish_password": "hunter2"}});
+        let reply = self.post("/v1/nodes", node).await.expect(201);
+        NodeId(reply.json()["uuid"].as_str().unwrap().parse().unwrap())
+    }
+
+    /// Changes a node behind the API's back.
+    pub async fn edit(&self, node: NodeId, change: impl FnOnce(&mut Node) + Send + 'static) {
+        self.store.patch_node(node, change).await.unwrap();
+    }
+
+    pub async fn stored(&self, node: NodeId) -> Node {
+        self.store.node(&Principal::host(), &NodeRef::Uuid(node)).await.unwrap().unwrap().value
+    }
+}
+
+pub async fn send(router: Router, request: Request<Body>) -> Reply {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    Reply { status: parts.status, headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes() }
+}

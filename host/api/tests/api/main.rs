@@ -1,0 +1,12 @@
+//! The API over a real store, with a conductor that does what the tests look at.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+
+mod agents;
+mod drivers;
+mod errors;
+mod host;
+mod nodes;
+mod patch;
+mod ports;
+mod provision;
+mod versions;
