@@ -34,7 +34,7 @@ pub enum ClientError {
     )]
     Unreachable { url: String, reason: String },
     #[error("{method} {path}: {status}: {message}{hint}")]
-    Refused { method: Method, path: String, status: StatusCode, message: String, hint: &'static str, body: Value },
+    Refused { method: Method, path: String, status: StatusCode, message: String, hint: &'static str },
     #[error("{method} {path}: the answer is not what a Wrought host sends ({reason}): is {url} one?")]
     Strange { method: Method, path: String, url: String, reason: String },
     #[error("{url:?} is no URL of a host: use one such as http://127.0.0.1:6385")]
@@ -117,7 +117,7 @@ impl Client {
         }
         let body = body.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         let hint = if status == StatusCode::UNAUTHORIZED { "; give --username and WROUGHT_PASSWORD" } else { "" };
-        Err(ClientError::Refused { method, path: path.to_owned(), status, message: message(&body), hint, body })
+        Err(ClientError::Refused { method, path: path.to_owned(), status, message: message(&body), hint })
     }
 }
 

@@ -25,6 +25,12 @@ pub struct Config {
     pub redfish: wrought_hardware::RedfishConfig,
     /// Which images may be deployed, and from where.
     pub image: wrought_hardware::ImageConfig,
+    /// How nodes are managed.
+    pub conductor: wrought_conductor::ConductorConfig,
+    /// What drivers read of the operator's wishes, and how disks are erased.
+    pub deploy: wrought_conductor::DeployConfig,
+    /// Limits of drivers and of each of their calls.
+    pub drivers: wrought_drivers::DriversConfig,
     /// The database in the data folder.
     pub database: DatabaseConfig,
     /// Log lines, which go to standard error.
@@ -36,7 +42,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// What an acknowledged write survives: with `normal` the end of the process at any instant, with `full` also the loss of power, for
-    /// one more write to the disk per commit.
+    /// a flush to the disk for each group of writes.
     pub durability: Durability,
 }
 
@@ -45,9 +51,9 @@ pub struct DatabaseConfig {
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Survives `kill -9`.
-    #[default]
     Normal,
     /// Survives power loss too.
+    #[default]
     Full,
 }
 

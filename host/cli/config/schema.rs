@@ -76,7 +76,8 @@ impl Schema {
     }
 
     fn suggest(&self, siblings: &BTreeMap<&str, &Value>, name: &str) -> String {
-        let alike = siblings.keys().map(|key| (strsim::normalized_damerau_levenshtein(key, name), *key)).filter(|(likeness, _)| *likeness >= ALIKE);
+        let alike =
+            siblings.keys().map(|key| (strsim::normalized_damerau_levenshtein(key, name), *key)).filter(|(likeness, _)| *likeness >= ALIKE);
         if let Some((_, best)) = alike.max_by(|a, b| a.0.total_cmp(&b.0)) {
             return format!("did you mean {best}?");
         }

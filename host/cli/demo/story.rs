@@ -76,7 +76,7 @@ impl Story {
     async fn active_version(&self) -> anyhow::Result<Version> {
         let driver = self.client.get(&format!("/wrought/v1/drivers/{DRIVER}")).await?;
         let versions = driver.get("versions").and_then(Value::as_array);
-        let active = versions.into_iter().flatten().find(|version| version.get("state").is_some_and(|state| state == "active"));
+        let active = versions.into_iter().flatten().find(|version| version.get("status").is_some_and(|status| status == "active"));
         version(active.with_context(|| format!("no version of {DRIVER} is active: {driver}"))?)
     }
 
@@ -133,5 +133,5 @@ fn version(answer: &Value) -> anyhow::Result<Version> {
 }
 
 fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
+    digest.trim_start_matches("sha256:").get(..12).unwrap_or(digest)
 }
