@@ -257,7 +257,8 @@ impl Host {
 
     /// A new node of the hardware type `redfish`.
     pub async fn enroll(&self, name: &str) -> NodeId {
-        let node = json!({"driver": "redfish", "name": name, "driver_info": {"redfish_address": "https://bmc", "redfish_password": "hunter2"}});
+        let node =
+            json!({"driver": "redfish", "name": name, "driver_info": {"redfish_address": "https://bmc", "redfish_password": "hunter2"}});
         let reply = self.post("/v1/nodes", node).await.expect(201);
         NodeId(reply.json()["uuid"].as_str().unwrap().parse().unwrap())
     }

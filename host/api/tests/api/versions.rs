@@ -44,9 +44,12 @@ async fn the_version_document_grows_with_the_version() {
 #[tokio::test]
 async fn every_reply_carries_versions_and_request_ids() {
     let host = Host::new().await;
-    for (path, version, status, used) in
-        [("/v1/nodes", "1.82", 200, "1.82"), ("/v1/nodes/none", "latest", 404, "1.115"), ("/v1/nothing", "1.9", 404, "1.9"), ("/v1", "1.200", 406, "1.1")]
-    {
+    for (path, version, status, used) in [
+        ("/v1/nodes", "1.82", 200, "1.82"),
+        ("/v1/nodes/none", "latest", 404, "1.115"),
+        ("/v1/nothing", "1.9", 404, "1.9"),
+        ("/v1", "1.200", 406, "1.1"),
+    ] {
         let reply = host.call("GET", path, version, Value::Null).await.expect(status);
         assert_eq!(reply.header("x-openstack-ironic-api-version"), used);
         assert_eq!(reply.header("x-openstack-ironic-api-minimum-version"), "1.1");
@@ -76,7 +79,9 @@ async fn versions_that_are_not_served_are_refused_in_ironics_words() {
         json!({"code": 406, "title": "Not Acceptable", "description": "Version 1.200 was requested but the minor version is not supported \
                by this service. The supported version range is: [1.1, 1.115]."})
     );
-    assert!(host.call("GET", "/v1/nodes", "2.1", Value::Null).await.expect(406).fault().starts_with("Mutually exclusive versions requested."));
+    assert!(
+        host.call("GET", "/v1/nodes", "2.1", Value::Null).await.expect(406).fault().starts_with("Mutually exclusive versions requested.")
+    );
     for wrong in ["one", "1", "1.x", "1.+3", "1.1.1", "-1.1", "1.", ""] {
         let refused = host.call("GET", "/v1/nodes", wrong, Value::Null).await.expect(406);
         assert_eq!(refused.fault(), "Invalid value for X-OpenStack-Ironic-API-Version header");
@@ -88,7 +93,16 @@ async fn versions_that_are_not_served_are_refused_in_ironics_words() {
 async fn a_missing_v1_and_a_trailing_slash_are_tolerated() {
     let host = Host::new().await;
     host.enroll("n").await;
-    for path in ["/v1/nodes", "/v1/nodes/", "/nodes", "/nodes/", "/nodes/detail", "/nodes?limit=1", "/nodes/n/states", "/drivers/redfish/properties"] {
+    for path in [
+        "/v1/nodes",
+        "/v1/nodes/",
+        "/nodes",
+        "/nodes/",
+        "/nodes/detail",
+        "/nodes?limit=1",
+        "/nodes/n/states",
+        "/drivers/redfish/properties",
+    ] {
         host.get(path).await.expect(200);
     }
     for path in ["/v2", "/v2/nodes", "/v1/none", "/none", "/v1/nodes/n/none"] {

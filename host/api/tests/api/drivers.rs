@@ -1,0 +1,128 @@
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use wrought_api::ApiConfig;
+use wrought_domain::DriverName;
+
+use crate::host::{Asked, Host};
+
+#[tokio::test]
+async fn hardware_types_are_drivers_to_ironic() {
+    let host = Host::new().await;
+    let list = host.get("/v1/drivers/").await.expect(200).json();
+    let names: Vec<&str> = list["drivers"].as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fake-hardware", "redfish"]);
+    let brief = &list["drivers"][1];
+    assert_eq!((&brief["hosts"], &brief["type"]), (&json!(["testhost"]), &json!("dynamic")));
+    assert!(brief.get("default_deploy_interface").is_none());
+    let detail = host.get("/v1/drivers/?detail=True").await.expect(200).json()["drivers"][1].clone();
+    assert_eq!(detail, host.get("/v1/drivers/redfish").await.expect(200).json());
+    assert_eq!(detail["default_deploy_interface"], "direct");
+    assert_eq!(detail["enabled_deploy_interfaces"], json!(["acme", "direct", "fake"]));
+    assert_eq!(detail["enabled_power_interfaces"], json!(["redfish"]));
+    let old = host.call("GET", "/v1/drivers/redfish", "1.29", Value::Null).await.json();
+    assert!(old.get("type").is_none() && old.get("default_deploy_interface").is_none());
+    assert!(host.call("GET", "/v1/drivers/redfish", "1.85", Value::Null).await.json().get("default_firmware_interface").is_none());
+    assert_eq!(host.get("/v1/drivers?type=classic").await.json(), json!({"drivers": []}));
+    host.get("/v1/drivers?type=x").await.expect(400);
+    host.get("/v1/drivers/none").await.expect(404);
+    assert_eq!(host.get("/v1/drivers/redfish/properties").await.json(), json!({"redfish_address": "The URL of the controller. Required."}));
+    assert_eq!(host.get("/v1/drivers/redfish/raid/logical_disk_properties").await.expect(200).json(), json!({}));
+    assert_eq!(host.get("/v1/drivers/redfish/vendor_passthru/methods").await.expect(200).json(), json!({}));
+}
+
+#[tokio::test]
+async fn this_host_is_the_conductor() {
+    let host = Host::new().await;
+    let list = host.get("/v1/conductors").await.expect(200).json();
+    assert_eq!((&list["conductors"][0]["hostname"], &list["conductors"][0]["alive"]), (&json!("testhost"), &json!(true)));
+    let one = host.get("/v1/conductors/testhost").await.expect(200).json();
+    assert_eq!(one["drivers"], json!(["fake-hardware", "redfish"]));
+    host.get("/v1/conductors/none").await.expect(404);
+    host.call("GET", "/v1/conductors", "1.48", Value::Null).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_this_host_has_none_of_is_an_empty_list() {
+    let host = Host::new().await;
+    for (path, key, since) in [
+        ("chassis", "chassis", 1),
+        ("portgroups", "portgroups", 23),
+        ("volume/connectors", "connectors", 32),
+        ("volume/targets", "targets", 32),
+        ("allocations", "allocations", 52),
+        ("deploy_templates", "deploy_templates", 55),
+        ("shards", "shards", 82),
+        ("runbooks", "runbooks", 92),
+        ("inspection_rules", "inspection_rules", 96),
+    ] {
+        assert_eq!(host.get(&format!("/v1/{path}")).await.expect(200).json(), json!({key: []}));
+        if since > 1 {
+            host.call("GET", &format!("/v1/{path}"), &format!("1.{}", since - 1), Value::Null).await.expect(404);
+        }
+        host.post(&format!("/v1/{path}"), json!({"name": "x"})).await.expect(405);
+        host.get(&format!("/v1/{path}/x")).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_component_is_uploaded_and_activated() {
+    let host = Host::with(ApiConfig { max_driver_bytes: 1000, ..ApiConfig::default() }).await;
+    let put = |name: &str, body: Body| Request::put(format!("/wrought/v1/drivers/{name}")).body(body).unwrap();
+    let record = host.send(put("acme", Body::from(vec![7; 1000]))).await.expect(201).json();
+    assert_eq!(record["status"], "available");
+    let acme: DriverName = "acme".parse().unwrap();
+    assert_eq!(host.asked(), [Asked::Upload(acme.clone(), 1000)]);
+
+    let refused = host.send(put("acme", Body::from(vec![7; 1001]))).await.expect(413).json();
+    assert_eq!(refused["error"]["code"], "too-large");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("1000 bytes"));
+    let chunks = futures::stream::iter((0..11).map(|_| Ok::<_, std::io::Error>(vec![7; 100])));
+    host.send(put("acme", Body::from_stream(chunks))).await.expect(413);
+    host.send(put("acme", Body::empty())).await.expect(400);
+    assert_eq!(host.send(put("Acme!", Body::from("x"))).await.expect(400).json()["error"]["code"], "invalid");
+    assert!(host.asked().is_empty());
+
+    let path = "/wrought/v1/drivers/acme/activate";
+    let missing = host.post(path, Value::Null).await;
+    assert_eq!(missing.status.as_u16(), 409, "{missing:?}");
+    assert_eq!(missing.json()["error"], json!({"code": "conflict", "message": "missing grants: agent, power"}));
+    host.post(path, json!({"version": "1.0.0", "grant": ["agent", "power"]})).await.expect(200);
+    host.post(path, json!({"digest": "sha256:00", "grant": ["agent"]})).await.expect(200);
+    assert_eq!(
+        host.asked(),
+        [
+            Asked::Activate(acme.clone(), Some("1.0.0".into()), vec!["agent".into(), "power".into()]),
+            Asked::Activate(acme, Some("sha256:00".into()), vec!["agent".into()]),
+        ]
+    );
+    for wrong in [json!({"version": "1", "digest": "2"}), json!({"versoin": "1"}), json!([]), json!({"grant": "all"})] {
+        assert_eq!(host.post(path, wrong).await.expect(400).json()["error"]["code"], "invalid");
+    }
+    assert_eq!(host.get("/wrought/v1/drivers").await.expect(200).json(), json!({"drivers": []}));
+    assert_eq!(host.get("/wrought/v1/drivers/none").await.expect(404).json()["error"]["code"], "not-found");
+    assert_eq!(host.get("/wrought/v1/nothing").await.expect(404).json()["error"]["code"], "not-found");
+    assert_eq!(host.post("/wrought/v1/drivers", json!({})).await.expect(405).json()["error"]["code"], "method-not-allowed");
+}
+
+#[tokio::test]
+async fn the_server_answers_on_a_socket_and_ends_when_told() {
+    let host = Host::with(ApiConfig::default()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(wrought_api::serve(listener, host.router.clone(), async {
+        let _ = stopped.await;
+    }));
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    socket.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    // Without a public endpoint, links follow the request's host.
+    assert!(answer.contains(&format!("http://{address}/v1/")), "{answer}");
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+}

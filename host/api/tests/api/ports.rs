@@ -1,0 +1,107 @@
+use serde_json::{Value, json};
+use wrought_domain::ProvisionState;
+
+use crate::host::{Host, NEWEST};
+
+#[tokio::test]
+async fn a_port_is_created_listed_changed_and_deleted() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    let reply = host.post("/v1/ports", json!({"node_uuid": node, "address": "52-54-00-1A-B0-01", "extra": {"a": 1}})).await.expect(201);
+    let port = reply.json();
+    let uuid = port["uuid"].as_str().unwrap();
+    assert_eq!(reply.header("location"), format!("http://api.test/v1/ports/{uuid}"));
+    for (field, value) in [
+        ("address", json!("52:54:00:1a:b0:01")),
+        ("node_uuid", json!(node)),
+        ("pxe_enabled", json!(true)),
+        ("is_smartnic", json!(false)),
+        ("local_link_connection", json!({})),
+        ("physical_network", json!(null)),
+        ("internal_info", json!({})),
+        ("portgroup_uuid", json!(null)),
+        ("updated_at", json!(null)),
+    ] {
+        assert_eq!(port[field], value, "{field}");
+    }
+    assert!(port.get("node").is_none());
+    for path in [
+        "/v1/ports?node=n",
+        "/v1/ports?address=52:54:00:1A:B0:01",
+        "/v1/nodes/n/ports",
+        &format!("/v1/nodes/{node}/ports"),
+        &format!("/v1/ports?node_uuid={node}"),
+    ] {
+        let list = host.get(path).await.expect(200).json();
+        assert_eq!(list["ports"][0]["uuid"], uuid, "{path}");
+        assert_eq!(list["ports"][0].as_object().unwrap().len(), 3, "{path}");
+    }
+    assert_eq!(host.get("/v1/ports/detail").await.json()["ports"][0]["extra"], json!({"a": 1}));
+    assert_eq!(host.get("/v1/ports?fields=extra").await.json()["ports"][0].as_object().unwrap().len(), 2);
+    let path = format!("/v1/ports/{uuid}");
+    let changes = json!([{"op": "add", "path": "/extra/b", "value": 2}, {"op": "replace", "path": "/pxe_enabled", "value": false}]);
+    let changed = host.patch(&path, changes).await.expect(200).json();
+    assert_eq!((&changed["extra"], &changed["pxe_enabled"]), (&json!({"a": 1, "b": 2}), &json!(false)));
+    host.delete(&path).await.expect(204);
+    host.get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn each_version_shows_exactly_its_port_fields() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    host.post("/v1/ports", json!({"node_uuid": node, "address": "52:54:00:00:00:01"})).await.expect(201);
+    for (minor, count) in [(1, 7), (18, 8), (19, 10), (24, 11), (34, 12), (53, 13), (88, 14), (97, 15), (100, 16), (101, 17), (111, 18)] {
+        let port = host.call("GET", "/v1/ports/detail", &format!("1.{minor}"), Value::Null).await.expect(200).json();
+        assert_eq!(port["ports"][0].as_object().unwrap().len(), count, "1.{minor}");
+    }
+}
+
+#[tokio::test]
+async fn ports_that_cannot_be_are_refused() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    host.post("/v1/ports", json!({"node_ident": "n", "address": "52:54:00:00:00:01"})).await.expect(201);
+    let mac = "52:54:00:00:00:02";
+    for (body, status, text) in [
+        (json!({"node_uuid": node}), 400, "Missing mandatory parameter: address"),
+        (json!({"address": mac}), 400, "Missing mandatory parameter: node_uuid"),
+        (json!({"node_uuid": node, "address": "nonsense"}), 400, "Expected a MAC address but received nonsense."),
+        (json!({"node_uuid": node, "address": "52:54:00:00:00:01"}), 409, "A port with MAC address 52:54:00:00:00:01 already exists."),
+        (json!({"node_uuid": uuid::Uuid::from_u128(7), "address": mac}), 400, "could not be found"),
+        (json!({"node_uuid": node, "node_ident": "n", "address": mac}), 400, "Exactly one of"),
+        (json!({"node_uuid": node, "address": mac, "colour": 1}), 400, "'colour' was unexpected"),
+        (json!({"node_uuid": node, "address": mac, "portgroup_uuid": uuid::Uuid::from_u128(7)}), 400, "Portgroup"),
+        (json!({"node_uuid": node, "address": mac, "local_link_connection": {"x": 1}}), 400, "local_link_connection"),
+        (json!({"node_uuid": node, "address": mac, "vendor": "x".repeat(33)}), 400, "At most 32"),
+    ] {
+        let reply = host.post("/v1/ports", body.clone()).await.expect(status);
+        assert!(reply.fault().contains(text), "{body}: {}", reply.fault());
+    }
+    host.call("POST", "/v1/ports", "1.93", json!({"node_ident": "n", "address": mac})).await.expect(406);
+    host.call("POST", "/v1/ports", "1.18", json!({"node_uuid": node, "address": mac, "pxe_enabled": true})).await.expect(406);
+    host.call("GET", "/v1/ports?node=none", NEWEST, Value::Null).await.expect(404);
+    host.get("/v1/ports?address=x").await.expect(400);
+}
+
+#[tokio::test]
+async fn the_wiring_of_a_node_in_use_stays() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    let port = host.post("/v1/ports", json!({"node_uuid": node, "address": "52:54:00:00:00:01"})).await.json();
+    let path = format!("/v1/ports/{}", port["uuid"].as_str().unwrap());
+    host.edit(node, |node| node.provision_state = ProvisionState::Active).await;
+    for (field, value) in [("pxe_enabled", json!(false)), ("physical_network", json!("p")), ("address", json!("52:54:00:00:00:02"))] {
+        host.patch(&path, json!([{"op": "add", "path": format!("/{field}"), "value": value}])).await.expect(409);
+    }
+    host.patch(&path, json!([{"op": "add", "path": "/extra/a", "value": 1}])).await.expect(200);
+    host.edit(node, |node| node.maintenance = true).await;
+    host.patch(&path, json!([{"op": "add", "path": "/physical_network", "value": "p"}])).await.expect(200);
+    for change in [
+        json!({"op": "remove", "path": "/address"}),
+        json!({"op": "remove", "path": "/node_uuid"}),
+        json!({"op": "add", "path": "/uuid", "value": "x"}),
+    ] {
+        host.patch(&path, json!([change])).await.expect(400);
+    }
+}
