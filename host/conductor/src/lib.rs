@@ -1,8 +1,35 @@
-//! Runs the lifecycle engine: stores its states, carries out its commands, keeps its timers,
-//! and answers the API and the agents.
+//! Runs the lifecycle engine: stores its states, carries out its commands, keeps its timers, and
+//! answers the API and the agents.
+//!
+//! ```text
+//! request, heartbeat, timer --> Conductor::handle (one event at a time per node)
+//!     engine::step --> Store::commit --> commands, each a task of its own
+//!         driver call, test of a condition, power --> handle again
+//! ```
+//!
+//! A node's events are serialised by its gate; thousands of nodes go on side by side, and a node
+//! that waits costs a timer. Nothing is carried out before it is stored.
 
+mod agents;
+mod command;
+mod condition;
+mod conductor;
+mod config;
+mod convert;
+mod drivers;
+mod gate;
+mod machine;
+mod nodes;
+mod provision;
 mod refusal;
 mod request;
+mod seen;
+mod stats;
 
+mod world;
+
+pub use conductor::{Conductor, Hardware, StartError};
+pub use config::{ConductorConfig, DeployConfig};
 pub use refusal::Refusal;
 pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
+pub use stats::CallTimes;

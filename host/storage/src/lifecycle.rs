@@ -60,6 +60,8 @@ async fn put_operation(db: &mut SqliteConnection, node: NodeId, id: &str, due: O
 async fn end_operation(db: &mut SqliteConnection, node: NodeId) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM operations WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
     sqlx::query("DELETE FROM shared_locks WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
+    // The agent of this operation is not to be believed in the next one.
+    sqlx::query("DELETE FROM agent_sessions WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
     history::trim(db, node).await
 }
 

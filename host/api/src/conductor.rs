@@ -1,0 +1,118 @@
+//! The conductor is the service behind the API.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use wrought_conductor::{BootDevice, Conductor, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
+use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_engine::PowerTarget;
+use wrought_storage::Store;
+
+use crate::Service;
+
+#[async_trait]
+impl Service for Conductor {
+    fn store(&self) -> &Store {
+        self.store()
+    }
+
+    fn host(&self) -> &str {
+        self.host()
+    }
+
+    async fn provision(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
+        self.provision(who, node, verb, request).await
+    }
+
+    async fn set_power(&self, who: &Principal, node: NodeId, target: PowerTarget, timeout_s: Option<u32>) -> Result<(), Refusal> {
+        self.set_power(who, node, target, timeout_s).await
+    }
+
+    async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
+        self.set_maintenance(who, node, on, reason).await
+    }
+
+    async fn validate(&self, who: &Principal, node: NodeId) -> Result<Vec<InterfaceValidation>, Refusal> {
+        self.validate(who, node).await
+    }
+
+    async fn create_node(&self, who: &Principal, node: Node) -> Result<Node, Refusal> {
+        self.create_node(who, node).await
+    }
+
+    async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal> {
+        self.update_node(who, node, revision).await
+    }
+
+    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
+        self.delete_node(who, node).await
+    }
+
+    async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {
+        self.boot_device(who, node).await
+    }
+
+    async fn set_boot_device(&self, who: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal> {
+        self.set_boot_device(who, node, device, persistent).await
+    }
+
+    async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal> {
+        self.supported_boot_devices(who, node).await
+    }
+
+    async fn lookup(&self, addresses: &[String], node: Option<NodeId>, peer: IpAddr) -> Result<Lookup, Refusal> {
+        self.lookup(addresses, node, peer).await
+    }
+
+    async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal> {
+        self.heartbeat(node, beat).await
+    }
+
+    fn deploy_interfaces(&self) -> Vec<String> {
+        self.deploy_interfaces()
+    }
+
+    fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>> {
+        self.driver_properties(hardware_type)
+    }
+
+    async fn upload_driver(&self, who: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal> {
+        self.upload_driver(who, name, bytes.into()).await
+    }
+
+    async fn activate_driver(
+        &self,
+        who: &Principal,
+        name: DriverName,
+        version: Option<String>,
+        grant: Vec<String>,
+    ) -> Result<Value, Refusal> {
+        self.activate_driver(who, name, version, grant).await
+    }
+
+    async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal> {
+        self.list_drivers(who).await
+    }
+
+    async fn show_driver(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal> {
+        self.show_driver(who, name).await
+    }
+
+    fn stats(&self) -> Value {
+        let times = self.call_times();
+        serde_json::json!({
+            "driver_call_us": {"count": times.count, "p50": times.p50_us, "p99": times.p99_us},
+            "rss_mib": rss_mib(),
+        })
+    }
+}
+
+/// Resident memory of this process, as Linux tells it.
+fn rss_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}

@@ -1,0 +1,309 @@
+//! Carries out the engine's commands, each in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Principal, Step, StepCall};
+use wrought_drivers::contract::task;
+use wrought_drivers::journal::Header;
+use wrought_drivers::{Answer, Driver, DriverState, Outcome, Snapshot, call, serving};
+use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
+use wrought_hardware::PowerAction as BmcAction;
+
+use crate::conductor::Conductor;
+use crate::convert;
+use crate::gate::Tag;
+use crate::seen::Seen;
+use crate::world::NodeWorld;
+
+/// A driver and its bases, by registered name.
+pub(crate) type Chain = Vec<(DriverName, Arc<Driver>)>;
+
+/// What a call is about.
+pub(crate) struct Callee<'a> {
+    pub(crate) node: &'a Node,
+    /// Nothing for a call that is part of no operation.
+    pub(crate) operation: Option<&'a Operation>,
+    pub(crate) function: Function,
+    pub(crate) cause: Cause,
+    pub(crate) step: Option<&'a Step>,
+}
+
+impl Conductor {
+    /// Begins a command; what comes of it is an event.
+    pub(crate) fn carry_out(&self, node: &Node, operation: &Operation, command: Command) {
+        let (this, node, operation) = (self.clone(), node.clone(), operation.clone());
+        let tag = Tag::of(&operation);
+        self.spawn(async move {
+            let id = node.uuid;
+            let (event, seen) = match command {
+                Command::Call { function, cause, step } => {
+                    let (returned, seen) = this.call_drivers(&node, &operation, function, cause, step.as_ref()).await;
+                    (Event::Returned(returned), seen)
+                }
+                Command::Test(condition) => {
+                    let (met, seen) = this.test(&node, &operation, &condition).await;
+                    (Event::Tested { met }, seen)
+                }
+                Command::ReadPower => this.read_power(&node).await,
+                Command::SetPower(action) => (Event::Returned(this.set_bmc_power(&node, action).await), Seen::default()),
+            };
+            this.handle(id, Some(tag), event, seen).await;
+        });
+    }
+
+    async fn read_power(&self, node: &Node) -> (Event, Seen) {
+        let read = async {
+            let bmc = self.0.machines.bmc(node)?;
+            bmc.power_state().await.map_err(convert::error)
+        };
+        let returned = match read.await {
+            Ok(state) => match convert::shown_power(state) {
+                Some(state) => Returned::Power(state),
+                None => Returned::Refused(DriverError::new(
+                    ErrorKind::PowerFailed,
+                    "power.Unknown",
+                    "the controller reports neither power on nor power off; try again when the machine has settled",
+                )),
+            },
+            Err(error) => Returned::Refused(error),
+        };
+        (Event::Returned(returned), Seen::default())
+    }
+
+    async fn set_bmc_power(&self, node: &Node, action: PowerAction) -> Returned {
+        let set = async {
+            let bmc = self.0.machines.bmc(node)?;
+            // Whatever agent ran there is gone after this, or will be soon: it is not to be believed any more.
+            self.forget_agent(node.uuid).await?;
+            let action = match action {
+                PowerAction::On => BmcAction::On,
+                PowerAction::Off => BmcAction::ForceOff,
+                PowerAction::SoftOff => BmcAction::SoftOff,
+            };
+            bmc.set_power(action).await.map_err(convert::error)
+        };
+        match set.await {
+            Ok(()) => Returned::Done,
+            Err(error) => Returned::Refused(error),
+        }
+    }
+
+    /// The pinned drivers of an operation.
+    async fn pinned(&self, operation: &Operation) -> Result<Chain, String> {
+        let mut chain = Vec::with_capacity(operation.drivers.len());
+        for pin in &operation.drivers {
+            let driver = self.0.catalog.version(&pin.digest).await.map_err(|error| format!("driver {}: {error}", pin.name))?;
+            chain.push((pin.name.clone(), driver));
+        }
+        Ok(chain)
+    }
+
+    /// Calls a function of the operation's drivers. Lists of steps are asked of all of them and
+    /// merged, the first one's steps replacing those of its bases.
+    async fn call_drivers(
+        &self,
+        node: &Node,
+        operation: &Operation,
+        function: Function,
+        cause: Cause,
+        step: Option<&Step>,
+    ) -> (Returned, Seen) {
+        let chain = match self.pinned(operation).await {
+            Ok(chain) => chain,
+            Err(text) => return (Returned::Fault(text), Seen::default()),
+        };
+        let callee = Callee { node, operation: Some(operation), function, cause, step };
+        match function {
+            Function::GetDeploySteps | Function::GetCleanSteps => self.list_steps(&chain, callee).await,
+            _ => {
+                let offered_by = step.and_then(|step| step.offered_by.as_ref());
+                let serving = match offered_by {
+                    Some(name) => chain.iter().find(|(known, _)| known == name),
+                    None => serving(&chain, function),
+                };
+                let Some((name, driver)) = serving else { return (missing(&chain, function), Seen::default()) };
+                let (outcome, seen) = self.call_driver(name, driver, callee).await;
+                (returned(outcome), seen)
+            }
+        }
+    }
+
+    async fn list_steps(&self, chain: &Chain, callee: Callee<'_>) -> (Returned, Seen) {
+        let mut all: Vec<Step> = Vec::new();
+        let mut seen = Seen::default();
+        let function = callee.function;
+        for (name, driver) in chain.iter().filter(|(_, driver)| driver.serves(function)) {
+            let callee = Callee { ..callee };
+            let (outcome, found) = self.call_driver(name, driver, callee).await;
+            seen.reports.extend(found.reports);
+            seen.state.extend(found.state);
+            seen.power = found.power.or(seen.power);
+            match returned(outcome) {
+                Returned::Steps(steps) => {
+                    let new = steps.into_iter().filter(|step| !all.iter().any(|known| known.is(&step.interface, &step.step)));
+                    let new: Vec<Step> = new.map(|step| Step { offered_by: Some(name.clone()), ..step }).collect();
+                    all.extend(new);
+                }
+                other => return (other, seen),
+            }
+        }
+        (Returned::Steps(all), seen)
+    }
+
+    /// One call of one driver.
+    pub(crate) async fn call_driver(&self, name: &DriverName, driver: &Driver, callee: Callee<'_>) -> (Outcome, Seen) {
+        let node = callee.node;
+        let host_failed = |error: &dyn std::fmt::Display| {
+            let fault = wrought_drivers::Fault {
+                driver: name.clone(),
+                version: driver.about.version.clone(),
+                digest: driver.digest.clone(),
+                function: format!("{}.{}", callee.function.interface(), callee.function.name()),
+                cause: wrought_drivers::fault::Cause::Host(error.to_string()),
+            };
+            (Outcome { answer: Err(fault), state: None, reports: Vec::new() }, Seen::default())
+        };
+        let ports = match self.0.store.ports_of(node.uuid).await {
+            Ok(ports) => ports,
+            Err(error) => return host_failed(&error),
+        };
+        let state = match self.0.store.driver_state(node.uuid, name).await {
+            Ok(state) => state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default(),
+            Err(error) => return host_failed(&error),
+        };
+        let header = self.header(name, driver, &callee, &ports, state);
+        let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation));
+        let completed = call(self.0.catalog.runtime(), driver, header, world.clone(), None).await;
+        self.0.stats.record(completed.cpu);
+        let outcome = completed.record.outcome;
+        log_outcome(node, name, driver, &callee, &outcome, completed.wall);
+        let seen = Seen {
+            power: world.power_seen(),
+            reports: outcome.reports.clone(),
+            state: outcome.state.clone().map(|state| (name.clone(), state)).into_iter().collect(),
+        };
+        (outcome, seen)
+    }
+
+    fn header(
+        &self,
+        name: &DriverName,
+        driver: &Driver,
+        callee: &Callee<'_>,
+        ports: &[wrought_domain::Port],
+        state: DriverState,
+    ) -> Header {
+        let (node, operation) = (callee.node, callee.operation);
+        let step = callee.step.map(|step| StepCall {
+            interface: step.interface.clone(),
+            step: step.step.clone(),
+            args: step.args.clone(),
+            priority: None,
+        });
+        let now = Timestamp::now();
+        let present = |key: &str| node.instance_info.get(key).is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
+        Header {
+            operation: operation.map(|operation| operation.id),
+            node: node.uuid,
+            fence: operation.map(|operation| operation.fence).unwrap_or_default(),
+            driver: name.clone(),
+            digest: driver.digest.clone(),
+            function: callee.function,
+            step: step.clone(),
+            started_at: now,
+            seed: rand::random(),
+            grants: self.0.grants.of(name, &driver.digest),
+            snapshot: Snapshot {
+                cause: match callee.cause {
+                    Cause::First => task::Cause::First,
+                    Cause::Met => task::Cause::Resumed(task::WaitResult::Met),
+                    Cause::TimedOut => task::Cause::Resumed(task::WaitResult::TimedOut),
+                    Cause::Interrupted => task::Cause::Interrupted,
+                },
+                operation: task::Operation {
+                    id: operation.map(|operation| operation.id.to_string()).unwrap_or_default(),
+                    name: operation.map_or("validate", |operation| operation.kind.name()).to_owned(),
+                },
+                node: Snapshot::node_view(node),
+                ports: ports.iter().map(Snapshot::port_view).collect(),
+                traits: node.traits.clone(),
+                lock_mode: if operation.is_some() { task::LockMode::Exclusive } else { task::LockMode::Shared },
+                step,
+                options: self.0.deploy.options(),
+                config_drive: present("configdrive"),
+                authorization: present("image_request_authorization_secret"),
+                now,
+            },
+            state,
+        }
+    }
+
+    /// Calls `validate` for a node that no operation holds.
+    pub(crate) async fn call_validate(&self, node: &Node, chain: &Chain) -> Result<(), Returned> {
+        let Some((name, driver)) = serving(chain, Function::Validate) else { return Err(missing(chain, Function::Validate)) };
+        let callee = Callee { node, operation: None, function: Function::Validate, cause: Cause::First, step: None };
+        match returned(self.call_driver(name, driver, callee).await.0) {
+            Returned::Done => Ok(()),
+            other => Err(other),
+        }
+    }
+}
+
+fn returned(outcome: Outcome) -> Returned {
+    match outcome.answer {
+        Ok(Answer::Done) => Returned::Done,
+        Ok(Answer::Wait(wait)) => Returned::Wait(wait),
+        Ok(Answer::Steps(steps)) => Returned::Steps(steps),
+        Ok(Answer::Refused(error)) => Returned::Refused(error),
+        Err(fault) => Returned::Fault(fault.to_string()),
+    }
+}
+
+/// The refusal of what no driver of a chain exports.
+pub(crate) fn missing(chain: &Chain, function: Function) -> Returned {
+    let names: Vec<&str> = chain.iter().map(|(name, _)| name.as_str()).collect();
+    Returned::Refused(DriverError::new(
+        ErrorKind::Unsupported,
+        "wrought.NotExported",
+        format!("driver {} does not export the interface {}", names.join(" on "), function.interface()),
+    ))
+}
+
+fn log_outcome(node: &Node, name: &DriverName, driver: &Driver, callee: &Callee<'_>, outcome: &Outcome, wall: Duration) {
+    let (function, digest) = (callee.function.name(), driver.digest.short());
+    let step = callee.step.map(Step::id).unwrap_or_default();
+    let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+    match &outcome.answer {
+        Ok(Answer::Refused(error)) => {
+            tracing::info!(node = %node.uuid, driver = %name, digest, function, step, wall_ms, kind = ?error.kind, code = %error.code, "the driver refused");
+        }
+        Ok(answer) => {
+            let answer = match answer {
+                Answer::Done => "done",
+                Answer::Wait(_) => "wait",
+                Answer::Steps(_) => "steps",
+                Answer::Refused(_) => "refused",
+            };
+            tracing::debug!(node = %node.uuid, driver = %name, digest, function, step, wall_ms, answer, "driver call");
+        }
+        Err(fault) => tracing::error!(node = %node.uuid, wall_ms, %fault, "a driver call broke"),
+    }
+}
+
+impl Conductor {
+    /// The node as the host sees it, or a refusal that names it.
+    pub(crate) async fn node(
+        &self,
+        who: &Principal,
+        node: wrought_domain::NodeId,
+    ) -> Result<wrought_storage::Stored<Node>, crate::Refusal> {
+        self.0
+            .store
+            .node(who, &wrought_storage::NodeRef::Uuid(node))
+            .await
+            .map_err(convert::refusal)?
+            .ok_or_else(|| crate::Refusal::NotFound(format!("Node {node} could not be found.")))
+    }
+}

@@ -1,0 +1,295 @@
+//! The conductor: what it holds, how it starts and stops, and how an event of a node is handled.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wrought_domain::NodeId;
+use wrought_drivers::{Catalog, DriversConfig, Rejection, Runtime, RuntimeError};
+use wrought_engine::{Advance, Event, Impossible, Lifecycle, Settings, step};
+use wrought_hardware::agent::AgentClients;
+use wrought_hardware::image::Images;
+use wrought_hardware::redfish::RedfishRegistry;
+use wrought_hardware::{AgentConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig};
+use wrought_storage::{Commit, NodeRef, Store, StoreError};
+
+use crate::agents::Agents;
+use crate::config::{ConductorConfig, DeployConfig};
+use crate::drivers::Grants;
+use crate::gate::{Gate, Gates, Held, Inside, Tag};
+use crate::machine::Machines;
+use crate::seen::Seen;
+use crate::stats::{CallTimes, Stats};
+
+/// Fake machines that are remembered.
+const FAKE_MACHINES: usize = 100_000;
+
+/// Runs the lifecycle of all nodes. Clones share it.
+#[derive(Clone)]
+pub struct Conductor(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: ConductorConfig,
+    pub(crate) deploy: DeployConfig,
+    pub(crate) require_agent_tls: bool,
+    pub(crate) callback_networks: AgentConfig,
+    pub(crate) settings: Settings,
+    pub(crate) host: String,
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) grants: Grants,
+    pub(crate) machines: Machines,
+    pub(crate) clients: AgentClients,
+    pub(crate) images: Images,
+    pub(crate) agents: Agents,
+    pub(crate) stats: Stats,
+    gates: Gates,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// How machines, agents and image servers are talked to.
+#[derive(Debug, Clone, Default)]
+pub struct Hardware {
+    /// `[redfish]`.
+    pub redfish: RedfishConfig,
+    /// `[agent]`.
+    pub agent: AgentConfig,
+    /// `[image]`.
+    pub image: ImageConfig,
+}
+
+/// Why the conductor does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The WebAssembly engine.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A shipped driver.
+    #[error("loading the shipped drivers: {0}")]
+    Drivers(#[from] Rejection),
+    /// The settings of the hardware's clients.
+    #[error(transparent)]
+    Hardware(#[from] HardwareError),
+}
+
+impl Conductor {
+    /// Starts with the store's state: loads drivers, and goes on with open operations. Components
+    /// lie in `folder`.
+    ///
+    /// # Errors
+    /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
+    pub async fn start(
+        store: Store,
+        folder: &Path,
+        config: ConductorConfig,
+        deploy: DeployConfig,
+        drivers: DriversConfig,
+        hardware: Hardware,
+    ) -> Result<Self, StartError> {
+        let runtime = Runtime::new(drivers)?;
+        let catalog = Catalog::open(runtime, folder).await?;
+        let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
+        let conductor = Self(Arc::new(Inner {
+            settings: config.settings(),
+            config,
+            deploy,
+            require_agent_tls: hardware.agent.require_tls,
+            callback_networks: hardware.agent.clone(),
+            host,
+            store,
+            catalog,
+            grants: Grants::default(),
+            machines: Machines { redfish: RedfishRegistry::new(hardware.redfish), fake: FakeBmcs::new(FAKE_MACHINES) },
+            clients: AgentClients::new(hardware.agent),
+            images: Images::new(hardware.image)?,
+            agents: Agents::default(),
+            stats: Stats::default(),
+            gates: Gates::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }));
+        conductor.load_drivers().await?;
+        conductor.go_on().await?;
+        Ok(conductor)
+    }
+
+    /// Ends within `graceful_shutdown_timeout`: no new work begins, calls in flight may finish,
+    /// sessions with controllers are closed.
+    pub async fn stop(&self) {
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        let bound = Duration::from_secs(u64::from(self.0.config.graceful_shutdown_timeout));
+        if tokio::time::timeout(bound, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.0.tasks.len(), "work is still in flight at the end of graceful_shutdown_timeout");
+        }
+        if tokio::time::timeout(Duration::from_secs(5), self.0.machines.redfish.close_all()).await.is_err() {
+            tracing::warn!("some sessions with controllers could not be closed in time");
+        }
+        self.0.store.close().await;
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The name of this host.
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// How long driver calls take.
+    pub fn call_times(&self) -> CallTimes {
+        self.0.stats.times()
+    }
+
+    /// Goes on with the operations that were open when the process ended.
+    async fn go_on(&self) -> Result<(), StoreError> {
+        for operation in self.0.store.open_operations().await? {
+            let (operation, _held) = self.0.store.adopt(operation.node, &self.0.host).await?;
+            let (this, node) = (self.clone(), operation.node);
+            tracing::info!(%node, operation = operation.kind.name(), phase = ?operation.phase, "going on after a restart");
+            self.spawn(async move {
+                this.handle(node, None, Event::Interrupted, Seen::default()).await;
+            });
+        }
+        Ok(())
+    }
+
+    /// Starts a task that a stop waits for; none when stopping.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if !self.0.stopping.is_cancelled() {
+            self.0.tasks.spawn(task);
+        }
+    }
+
+    pub(crate) fn gate(&self, node: NodeId) -> Gate {
+        self.0.gates.get(node)
+    }
+
+    /// Handles an event of a node's operation, for a command that was carried out.
+    pub(crate) async fn handle(&self, node: NodeId, tag: Option<Tag>, event: Event, seen: Seen) {
+        match self.try_handle(node, tag, event, seen).await {
+            Ok(()) | Err(HandleError::Impossible(Impossible::Late)) => {}
+            Err(error) => tracing::error!(%node, %error, "an event could not be handled"),
+        }
+    }
+
+    /// Handles an event: one at a time per node, stored before anything follows from it.
+    pub(crate) async fn try_handle(&self, id: NodeId, tag: Option<Tag>, event: Event, seen: Seen) -> Result<(), HandleError> {
+        let gate = self.gate(id);
+        let mut inside = gate.lock().await;
+        loop {
+            let Some(held) = self.held(&mut inside, id).await? else { return Err(Impossible::Late.into()) };
+            if tag.as_ref().is_some_and(|tag| *tag != Tag::of(&held.operation)) {
+                return Err(Impossible::Late.into());
+            }
+            let before = Lifecycle { node: held.node.clone(), operation: Some(held.operation.clone()) };
+            let mut lifecycle = before.clone();
+            seen.apply(&mut lifecycle.node);
+            let revision = held.revision;
+            let fence = held.operation.fence;
+            let user = held.operation.principal.user.clone();
+            let mut advance = step(lifecycle, event.clone(), &self.0.settings, Timestamp::now())?;
+            crate::provision::note_progress(&mut advance, &before);
+            if nothing_to_store(&before, &advance) {
+                self.take(id, &gate, &mut inside, advance, revision);
+                return Ok(());
+            }
+            let documents = seen.documents();
+            let commit = Commit { advance: &advance, revision, fence, driver_state: &documents, user: &user };
+            match self.0.store.commit(commit).await {
+                Ok(revision) => {
+                    self.take(id, &gate, &mut inside, advance, revision);
+                    return Ok(());
+                }
+                // Somebody patched the node in between: on what is there now, again.
+                Err(StoreError::Stale { .. }) => inside.held = None,
+                Err(error) => {
+                    inside.held = None;
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    async fn held<'a>(&self, inside: &'a mut Inside, id: NodeId) -> Result<Option<&'a mut Held>, StoreError> {
+        if inside.held.is_none() {
+            let Some(operation) = self.0.store.operation(id).await? else { return Ok(None) };
+            let principal = wrought_domain::Principal::host();
+            let Some(stored) = self.0.store.node(&principal, &NodeRef::Uuid(id)).await? else { return Ok(None) };
+            inside.held = Some(Held { node: stored.value, revision: stored.revision, operation });
+        }
+        Ok(inside.held.as_mut())
+    }
+
+    /// What is stored becomes the present, and its commands begin.
+    pub(crate) fn take(&self, id: NodeId, gate: &Gate, inside: &mut Inside, advance: Advance, revision: wrought_storage::Revision) {
+        let Some(operation) = advance.next.operation else {
+            inside.held = None;
+            inside.set_timer(None);
+            self.0.gates.release(id);
+            self.0.agents.end(id);
+            return;
+        };
+        self.0.gates.keep(id, gate);
+        let timer = operation.due().map(|due| self.timer(id, due));
+        inside.set_timer(timer);
+        for command in advance.commands {
+            self.carry_out(&advance.next.node, &operation, command);
+        }
+        inside.held = Some(Held { node: advance.next.node, revision, operation });
+    }
+
+    fn timer(&self, node: NodeId, due: Timestamp) -> tokio::task::AbortHandle {
+        let pause = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+        let this = self.clone();
+        // Not tracked: a stop does not wait for times to come.
+        let stopping = self.0.stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(pause) => {
+                    // A task of its own, because handling the event replaces this timer.
+                    let node_events = this.clone();
+                    this.spawn(async move { node_events.handle(node, None, Event::Due, Seen::default()).await });
+                }
+            }
+        })
+        .abort_handle()
+    }
+}
+
+/// A test that was not met changes only when to test again, which a restart finds out anew.
+fn nothing_to_store(before: &Lifecycle, advance: &Advance) -> bool {
+    let (Some(old), Some(new)) = (&before.operation, &advance.next.operation) else { return false };
+    let mut new = new.clone();
+    if let (Some(new), Some(old)) = (&mut new.waiting, &old.waiting) {
+        (new.tests, new.due) = (old.tests, old.due);
+    }
+    new == *old && advance.next.node == before.node && advance.history.is_empty() && advance.wipe.is_none()
+}
+
+/// Why an event was not handled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandleError {
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}

@@ -1,0 +1,168 @@
+//! Nodes: enrolment, changes, maintenance, validation, boot device.
+
+use wrought_domain::hardware_type::HardwareType;
+use wrought_domain::{DriverError, ErrorKind, Node, NodeId, Principal};
+use wrought_hardware::BootDevice as BmcBootDevice;
+use wrought_storage::{Reserved, Revision};
+
+use crate::command::missing;
+use crate::conductor::Conductor;
+use crate::convert;
+use crate::{BootDevice, InterfaceValidation, Refusal};
+use wrought_domain::Function;
+use wrought_drivers::capability::{Boot as _, Network as _};
+use wrought_drivers::serving;
+use wrought_engine::Returned;
+
+use crate::world::NodeWorld;
+
+impl Conductor {
+    /// Stores a new node.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when its name or UUID is taken.
+    pub async fn create_node(&self, who: &Principal, mut node: Node) -> Result<Node, Refusal> {
+        node.conductor = Some(self.0.host.clone());
+        self.0.store.create_node(who, node).await.map(|stored| stored.value).map_err(convert::refusal)
+    }
+
+    /// Stores a changed node if it still has this revision. `last_error` of an operation stays.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`] while an operation holds it, [`Refusal::Conflict`] when somebody else
+    /// changed it.
+    pub async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal> {
+        let updated = self.0.store.update_node(who, node, Revision(revision), Reserved::Refuse).await;
+        updated.map(|stored| stored.value).map_err(convert::refusal)
+    }
+
+    /// Forgets a node and its ports.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`] while an operation holds it.
+    pub async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
+        self.0.store.delete_node(who, node).await.map_err(convert::refusal)
+    }
+
+    /// Sets or ends maintenance, whoever holds the node.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
+        self.node(who, node).await?;
+        self.0.store.set_maintenance(node, on, reason).await.map(drop).map_err(convert::refusal)
+    }
+
+    /// Asks every interface of the node whether it has what it needs.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn validate(&self, who: &Principal, node: NodeId) -> Result<Vec<InterfaceValidation>, Refusal> {
+        let node = self.node(who, node).await?.value;
+        let world = NodeWorld::new(self.clone(), node.clone(), Vec::new(), None);
+        let mut all = Vec::new();
+        for interface in
+            ["bios", "boot", "console", "deploy", "firmware", "inspect", "management", "network", "power", "raid", "rescue", "storage"]
+        {
+            let result = match interface {
+                "boot" => Some(world.validate_boot().await),
+                "deploy" => Some(self.validate_deploy(&node).await),
+                "management" | "power" => Some(self.0.machines.bmc(&node).map(drop)),
+                "network" => Some(world.validate_network().await),
+                "storage" => Some(Ok(())),
+                _ if node.interfaces.get(interface) == Some("fake") => Some(Ok(())),
+                _ => None,
+            };
+            all.push(match result {
+                Some(Ok(())) => InterfaceValidation { interface, result: Some(true), reason: None },
+                Some(Err(error)) => InterfaceValidation { interface, result: Some(false), reason: Some(error.message) },
+                None => {
+                    let reason = format!("Driver {} does not support {interface} (disabled or not implemented).", node.driver);
+                    InterfaceValidation { interface, result: None, reason: Some(reason) }
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    async fn validate_deploy(&self, node: &Node) -> Result<(), DriverError> {
+        let unusable = |text: String| DriverError::new(ErrorKind::InvalidParameter, "wrought.Driver", text);
+        let chain = self.chain(node).map_err(|refusal| unusable(refusal.to_string()))?;
+        let validated = match serving(&chain, Function::Validate) {
+            Some(_) => self.call_validate(node, &chain).await,
+            None => Err(missing(&chain, Function::Validate)),
+        };
+        validated.map_err(|returned| match returned {
+            Returned::Refused(error) => error,
+            Returned::Fault(text) => unusable(text),
+            other => unusable(format!("unexpected answer {other:?}")),
+        })
+    }
+
+    /// The boot device that the controller reports.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] when the controller cannot be asked.
+    pub async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {
+        let node = self.node(who, node).await?.value;
+        let bmc = self.0.machines.bmc(&node).map_err(asked)?;
+        let device = bmc.boot_device().await.map_err(convert::error).map_err(asked)?;
+        Ok(BootDevice {
+            device: device.map(|device| convert::device_name(device.device).to_owned()),
+            persistent: device.map(|device| device.persistent),
+        })
+    }
+
+    /// Sets the boot device.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`] while an operation holds the node; [`Refusal::Invalid`] for a device
+    /// that is not known.
+    pub async fn set_boot_device(&self, who: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal> {
+        let node = self.node(who, node).await?.value;
+        if let Some(host) = node.reservation.clone() {
+            return Err(Refusal::Locked { node: node.uuid, host });
+        }
+        let device = convert::device_named(device)
+            .ok_or_else(|| Refusal::Invalid(format!("Invalid boot device {device:?} specified: use {}.", DEVICES.join(", "))))?;
+        let bmc = self.0.machines.bmc(&node).map_err(asked)?;
+        bmc.set_boot_device(BmcBootDevice { device, persistent }).await.map(drop).map_err(convert::error).map_err(asked)
+    }
+
+    /// The boot devices that can be set.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal> {
+        self.node(who, node).await?;
+        Ok(DEVICES.map(str::to_owned).to_vec())
+    }
+
+    /// The keys of `driver_info` that a hardware type knows.
+    pub fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>> {
+        let hardware = HardwareType::find(hardware_type)?;
+        let mut all: Vec<(String, String)> = Vec::new();
+        if hardware.name == "redfish" {
+            all.extend(wrought_hardware::redfish::properties().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+            all.push(("deploy_iso".into(), "URL of an image that boots the agent from virtual media. Required.".into()));
+        }
+        let generation = self.0.catalog.current();
+        let deploy = hardware.default_of("deploy");
+        if let Some(driver) = generation.active.iter().find(|(name, _)| name.as_str() == deploy).map(|(_, driver)| driver) {
+            let of_driver =
+                driver.about.properties.iter().map(|(name, text)| (name.trim_start_matches("driver_info/").to_owned(), text.clone()));
+            let new: Vec<(String, String)> = of_driver.filter(|(name, _)| !all.iter().any(|(known, _)| known == name)).collect();
+            all.extend(new);
+        }
+        Some(all)
+    }
+}
+
+const DEVICES: [&str; 5] = ["pxe", "disk", "cdrom", "bios", "uefihttp"];
+
+fn asked(error: DriverError) -> Refusal {
+    match error.kind {
+        ErrorKind::InvalidParameter | ErrorKind::MissingParameter | ErrorKind::Unsupported => Refusal::Invalid(error.message),
+        _ => Refusal::Unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What was learnt about a node while a command was carried out, to be stored with its outcome.
+
+use serde_json::Value;
+use wrought_domain::{DriverName, Node, PowerState};
+use wrought_drivers::contract::report::Kind;
+use wrought_drivers::{DriverState, Report};
+
+/// Findings of one command.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// The power state that was reported last, or that was asked for and accepted.
+    pub(crate) power: Option<PowerState>,
+    /// What the driver reported.
+    pub(crate) reports: Vec<Report>,
+    /// The driver's state.
+    pub(crate) state: Vec<(DriverName, DriverState)>,
+}
+
+impl Seen {
+    /// Writes the findings into the node.
+    pub(crate) fn apply(&self, node: &mut Node) {
+        if self.power.is_some() {
+            node.power_state = self.power;
+        }
+        for report in &self.reports {
+            match (report.kind, &report.finding) {
+                (Kind::Instance, Value::Object(map)) => node.driver_internal_info.extend(map.clone()),
+                (Kind::RaidConfig, Value::Object(map)) => node.raid_config = map.clone(),
+                (Kind::Health, Value::String(health)) => node.health = Some(health.clone()),
+                (Kind::Traits, Value::Array(names)) => {
+                    node.traits = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                }
+                // Kept where the endpoints that will serve them can find them.
+                (Kind::Inventory, finding) => keep(node, "inventory", finding),
+                (Kind::BiosSettings, finding) => keep(node, "bios_settings", finding),
+                (Kind::Firmware, finding) => keep(node, "firmware_components", finding),
+                _ => {}
+            }
+        }
+    }
+
+    /// The driver's state as the store takes it.
+    pub(crate) fn documents(&self) -> Vec<(DriverName, Value)> {
+        self.state.iter().filter_map(|(driver, state)| Some((driver.clone(), serde_json::to_value(state).ok()?))).collect()
+    }
+}
+
+fn keep(node: &mut Node, key: &str, finding: &Value) {
+    node.driver_internal_info.insert(key.to_owned(), finding.clone());
+}
