@@ -98,7 +98,8 @@ async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fa
     let ident = ident.strip_suffix(".json").unwrap_or(&ident);
     let found = call.api.service.store().node(&Principal::agent(), &NodeRef::parse(ident)).await?;
     let node = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?.value;
-    if !callback_url.is_empty() && !(callback_url.starts_with("http://") || callback_url.starts_with("https://")) {
+    let is_url = ["http://", "https://"].iter().any(|scheme| callback_url.starts_with(scheme));
+    if !callback_url.is_empty() && !is_url {
         return Err(Fault::invalid("Invalid callback_url: expected an http or https URL."));
     }
     let known_url = node.driver_internal_info.get("agent_url").and_then(Value::as_str).filter(|url| !url.is_empty());

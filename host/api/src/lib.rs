@@ -9,6 +9,7 @@ mod absent;
 mod agent_routes;
 mod args;
 mod call;
+mod conductor;
 mod conductors;
 mod config;
 mod drivers;

@@ -61,7 +61,7 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
         Ok(version) => {
             request.extensions_mut().insert(version);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            let response = next.run(request).await;
+            let response = if is_text(&path) { next.run(request).await } else { no_such_path(request.uri()) };
             log(&id, &method, &path, version, &response);
             (version, response)
         }
@@ -97,8 +97,29 @@ fn principal(strategy: Authentication) -> Principal {
 }
 
 /// 404 for a path that is not routed.
-pub(crate) async fn not_found() -> Fault {
-    Fault::no_such_resource()
+pub(crate) async fn not_found(uri: Uri) -> Response {
+    no_such_path(&uri)
+}
+
+fn no_such_path(uri: &Uri) -> Response {
+    if uri.path().starts_with("/wrought") { wrought_drivers::not_found() } else { Fault::no_such_resource().into_response() }
+}
+
+/// Whether the percent-encoded path stands for text; nothing has another name.
+fn is_text(path: &str) -> bool {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        decoded.push(match byte {
+            b'%' => match (hex(bytes.next()), hex(bytes.next())) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return false,
+            },
+            plain => plain,
+        });
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// 405; the router adds `Allow`.

@@ -61,7 +61,7 @@ impl Version {
                 ),
             ));
         }
-        if minor < MIN.0 || minor > MAX.0 {
+        if !(MIN.0..=MAX.0).contains(&minor) {
             return Err(Fault::routing(
                 406,
                 format!("Version 1.{minor} was requested but the minor version is not supported by this service. {range}"),

@@ -5,6 +5,7 @@
 //! | `PUT /wrought/v1/drivers/{name}` | the component's bytes | 201, the record of the version |
 //! | `GET /wrought/v1/drivers` | | 200, every driver with its versions |
 //! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions |
+//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`) and `rss_mib` of the host |
 //! | `POST /wrought/v1/drivers/{name}/activate` | `{"version": "<version or digest>", "grant": ["<capability>", ...]}`, both optional | 200, the record of the version |
 //!
 //! `digest` may be given in place of `version`. An error is `{"error": {"code": "...", "message":
@@ -14,7 +15,6 @@
 //! `conflict` when it is activated, and the message names what is missing.
 
 use axum::body::Body;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wrought_conductor::Refusal;
-use wrought_domain::{DriverName, Principal};
+use wrought_domain::{DriverName, Map, Principal};
 
 use crate::Api;
 use crate::call::{Unread, read};
@@ -34,10 +34,14 @@ const MAX_GRANTS: usize = 100;
 /// The routes.
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
+        .route("/wrought/v1/stats", get(stats))
         .route("/wrought/v1/drivers", get(list))
         .route("/wrought/v1/drivers/{name}", get(show).put(upload))
         .route("/wrought/v1/drivers/{name}/activate", post(activate))
-        .route("/wrought/{*rest}", get(no_such_resource).fallback(no_such_resource))
+}
+
+async fn stats(State(api): State<Api>) -> Json<Value> {
+    Json(api.service.stats())
 }
 
 /// An error of Wrought's own API.
@@ -80,8 +84,9 @@ fn named(name: &str) -> Result<DriverName, Refused> {
     name.parse().map_err(|error: wrought_domain::id::InvalidId| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-async fn no_such_resource() -> Refused {
-    Refused::new(StatusCode::NOT_FOUND, "there is no such resource; see /wrought/v1/drivers")
+/// 404 below `/wrought`.
+pub(crate) fn not_found() -> Response {
+    Refused::new(StatusCode::NOT_FOUND, "there is no such resource; see /wrought/v1/drivers").into_response()
 }
 
 /// 405 below `/wrought`.
@@ -138,11 +143,20 @@ async fn activate(
     State(api): State<Api>,
     Extension(who): Extension<Principal>,
     Path(name): Path<String>,
-    body: Result<Option<Json<Activation>>, JsonRejection>,
+    body: Body,
 ) -> Result<Json<Value>, Refused> {
     let name = named(&name)?;
-    let asked = body.map_err(|rejected| Refused::new(StatusCode::BAD_REQUEST, rejected.body_text()))?.map(|Json(asked)| asked);
-    let asked = asked.unwrap_or_default();
+    let body = read(body, api.config.max_body_bytes).await.map_err(|unread| match unread {
+        Unread::TooLong => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the body ended early"),
+    })?;
+    let asked = match body.is_empty() {
+        true => Activation::default(),
+        // An object it must be: serde would take a list for the struct as well.
+        false => serde_json::from_slice(&body)
+            .and_then(|body: Map| serde_json::from_value(Value::Object(body)))
+            .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))?,
+    };
     if asked.version.is_some() && asked.digest.is_some() {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "give either version or digest"));
     }

@@ -69,7 +69,7 @@ fn check_node(call: &Call, node: &Node, verb: Verb, target: &str) -> Result<(), 
 
 fn request(call: &Call, mut args: Args, verb: Verb) -> Result<ProvisionRequest, Fault> {
     let deploys = matches!(verb, Verb::Active | Verb::Rebuild);
-    let config_drive = args.value("configdrive").filter(|drive| *drive != Value::from(""));
+    let config_drive = args.value("configdrive").filter(|drive| drive.as_str() != Some(""));
     let clean_steps = args.value("clean_steps");
     let deploy_steps = args.value("deploy_steps");
     let service_steps = args.value("service_steps");
