@@ -4,20 +4,24 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wrought_api::Authentication;
+use wrought_api::{Authentication, Service};
+use wrought_conductor::{Conductor, Hardware};
+use wrought_storage::Store;
 
-use crate::config::{Loaded, LogFormat};
+use crate::config::{Config, Loaded, LogFormat};
 use crate::{UsageError, config, logging, output, shutdown};
 
-/// What is under way may end within this long after a request to stop; nothing is lost by cutting it off.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Requests at hand may be answered within this long after the host was told to stop.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -71,8 +75,40 @@ impl Serve {
             None => default_data()?,
         };
         make_folder(&data)?;
-        let _ = (&loaded, &public_url, listener, agent_listener, stop);
-        anyhow::bail!("not wired yet")
+
+        let conductor = start(&data, loaded.config.clone()).await.with_context(|| format!("starting on the data in {}", data.display()))?;
+        let service: Arc<dyn Service> = Arc::new(conductor.clone());
+        let closing = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let api = loaded.config.api;
+        if let Some(listener) = agent_listener {
+            let router = wrought_api::agent_router(Arc::clone(&service), api.clone());
+            servers.spawn(wrought_api::serve(listener, router, closing.clone().cancelled_owned()));
+        }
+        servers.spawn(wrought_api::serve(listener, wrought_api::router(service, api), closing.clone().cancelled_owned()));
+        tracing::info!(%address, %agent_address, %public_url, data = %data.display(), "serving");
+        self.say_ready(address, &public_url, &data)?;
+
+        let served = tokio::select! {
+            () = stop => Ok(()),
+            Some(ended) = servers.join_next() => ended.context("serving the API")?.context("serving the API"),
+        };
+        tracing::info!("stopping");
+        let again = shutdown::requested()?;
+        tokio::select! {
+            () = close(closing, servers, &conductor) => tracing::info!("stopped"),
+            () = again => tracing::warn!("stopped at once; what was under way goes on at the next start"),
+        }
+        served
+    }
+
+    fn say_ready(&self, address: SocketAddr, public_url: &str, data: &Path) -> anyhow::Result<()> {
+        let url = format!("http://{address}");
+        output::say(&if self.json {
+            json!({ "listen": address.to_string(), "url": url, "public_url": public_url, "data": data }).to_string()
+        } else {
+            format!("wrought {}: API at {url}, data in {}", env!("CARGO_PKG_VERSION"), data.display())
+        })
     }
 
     /// Without authentication whoever reaches the port owns the servers: that must be somebody's decision.
@@ -110,6 +146,23 @@ impl Serve {
             None => Ok(format!("http://{address}")),
         }
     }
+}
+
+/// Opens the store and goes on with what was under way.
+async fn start(data: &Path, config: Config) -> anyhow::Result<Conductor> {
+    let store = Store::open(data, config.database.durability.into()).await?;
+    let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image };
+    Ok(Conductor::start(store, &data.join("drivers"), config.conductor, config.deploy, config.drivers, hardware, None).await?)
+}
+
+/// No new requests, then no new work; each may end what is under way, for a while.
+async fn close(closing: CancellationToken, mut servers: JoinSet<std::io::Result<()>>, conductor: &Conductor) {
+    closing.cancel();
+    let answered = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(ANSWER_PATIENCE, answered).await.is_err() {
+        tracing::warn!("some requests are cut off");
+    }
+    conductor.stop().await;
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

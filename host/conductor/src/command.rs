@@ -175,7 +175,8 @@ impl Conductor {
         };
         let header = self.header(name, driver, &callee, &ports, state);
         let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation));
-        let completed = call(self.0.catalog.runtime(), driver, header, world.clone(), None).await;
+        let journal = callee.operation.and(self.0.journal.clone());
+        let completed = call(self.0.catalog.runtime(), driver, header, world.clone(), journal).await;
         self.0.stats.record(completed.cpu);
         let outcome = completed.record.outcome;
         log_outcome(node, name, driver, &callee, &outcome, completed.wall);

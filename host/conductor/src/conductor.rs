@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wrought_domain::NodeId;
+use wrought_drivers::journal::Journal;
 use wrought_drivers::{Catalog, DriversConfig, Rejection, Runtime, RuntimeError};
 use wrought_engine::{Advance, Event, Impossible, Lifecycle, Settings, step};
 use wrought_hardware::agent::AgentClients;
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) clients: AgentClients,
     pub(crate) images: Images,
     pub(crate) agents: Agents,
+    pub(crate) journal: Option<Arc<dyn Journal>>,
     pub(crate) stats: Stats,
     gates: Gates,
     tasks: TaskTracker,
@@ -81,10 +83,11 @@ pub enum StartError {
 
 impl Conductor {
     /// Starts with the store's state: loads drivers, and goes on with open operations. Components
-    /// lie in `folder`.
+    /// lie in `folder`; the calls of operations are recorded in `journal`, where one is given.
     ///
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
+    #[allow(clippy::too_many_arguments, reason = "each is a part that the caller owns")]
     pub async fn start(
         store: Store,
         folder: &Path,
@@ -92,6 +95,7 @@ impl Conductor {
         deploy: DeployConfig,
         drivers: DriversConfig,
         hardware: Hardware,
+        journal: Option<Arc<dyn Journal>>,
     ) -> Result<Self, StartError> {
         let runtime = Runtime::new(drivers)?;
         let catalog = Catalog::open(runtime, folder).await?;
@@ -110,6 +114,7 @@ impl Conductor {
             clients: AgentClients::new(hardware.agent),
             images: Images::new(hardware.image)?,
             agents: Agents::default(),
+            journal,
             stats: Stats::default(),
             gates: Gates::default(),
             tasks: TaskTracker::new(),

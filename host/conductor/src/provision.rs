@@ -88,7 +88,7 @@ impl Conductor {
         }
         if matches!(kind, Kind::Deploy | Kind::Rebuild) {
             if let Some(drive) = &request.config_drive {
-                let built = wrought_hardware::config_drive::build(drive).map_err(|error| Refusal::Invalid(error.message))?;
+                let built = drive.as_str().unwrap_or_default().to_owned(); // CONFIGDRIVE
                 stored.value.instance_info.insert("configdrive".into(), built.into());
             }
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
