@@ -57,6 +57,15 @@ pub enum Durability {
     Full,
 }
 
+impl From<Durability> for wrought_storage::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Normal => Self::Normal,
+            Durability::Full => Self::Full,
+        }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -89,8 +98,8 @@ pub enum LogFormat {
 pub enum ConfigError {
     #[error("reading the configuration {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{}: no TOML:\n{source}", path.display())]
-    Syntax { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{}: {}", path.display(), error.to_string().trim_end())]
+    Syntax { path: PathBuf, error: Box<toml::de::Error> },
     #[error("{}:\n  {}", path.display(), problems.join("\n  "))]
     Keys { path: PathBuf, problems: Vec<String> },
 }
@@ -119,7 +128,7 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, ConfigError> {
     };
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     parse(&text).map_err(|problem| match problem {
-        Problem::Syntax(source) => ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) },
+        Problem::Syntax(error) => ConfigError::Syntax { path: path.to_owned(), error: Box::new(error) },
         Problem::Keys(problems) => ConfigError::Keys { path: path.to_owned(), problems },
     })
 }

@@ -10,6 +10,9 @@ use std::process::Command;
 /// driver, make it a member of that workspace and name it here.
 const GUESTS: [(&str, &str); 2] = [("wrought-driver-direct", "direct.wasm"), ("wrought-driver-fake", "fake.wasm")];
 
+/// Only with the feature `hostile`.
+const HOSTILE: (&str, &str) = ("wrought-driver-hostile", "hostile.wasm");
+
 const TARGET: &str = "wasm32-unknown-unknown";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -22,8 +25,10 @@ fn main() -> Result<()> {
     provide_target()?;
 
     let target_dir = out.join("guests");
-    build(&guests, &target_dir)?;
-    for (package, file) in GUESTS {
+    let hostile = env::var_os("CARGO_FEATURE_HOSTILE").map(|_| HOSTILE);
+    let wanted: Vec<(&str, &str)> = GUESTS.into_iter().chain(hostile).collect();
+    build(&guests, &target_dir, &wanted)?;
+    for (package, file) in wanted {
         let module = target_dir.join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_")));
         let component = componentize(&fs::read(&module).map_err(|e| format!("reading {}: {e}", module.display()))?)
             .map_err(|e| format!("making a component of {package}: {e}"))?;
@@ -67,10 +72,10 @@ fn provide_target() -> Result<()> {
 }
 
 /// Runs cargo in the guests' workspace, which is locked by a `Cargo.lock` of its own.
-fn build(guests: &Path, target_dir: &Path) -> Result<()> {
+fn build(guests: &Path, target_dir: &Path, wanted: &[(&str, &str)]) -> Result<()> {
     let mut cargo = Command::new(env::var("CARGO")?);
     cargo.current_dir(guests).args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(target_dir);
-    for (package, _) in GUESTS {
+    for (package, _) in wanted {
         cargo.args(["--package", package]);
     }
     for (name, _) in env::vars_os() {

@@ -28,6 +28,7 @@ pub mod wrought_drivers;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -35,9 +36,13 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use config::{ApiConfig, Authentication};
 pub use service::Service;
+
+/// How long a client may send nothing in the middle of a body.
+const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -71,6 +76,7 @@ fn finish(routes: Router<Api>, service: Arc<dyn Service>, config: ApiConfig) -> 
     let routed = routes
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
+        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(api.clone(), middleware::around))
         .with_state(api);

@@ -6,6 +6,7 @@ use wrought_domain::state::ProvisionState;
 use wrought_domain::{DriverName, ErrorKind, Function, Node, NodeId, OperationId, Principal, StepCall, Verb};
 use wrought_drivers::serving;
 use wrought_engine::{Advance, Event, Impossible, Kind, Lifecycle, Operation, Pin, PowerTarget, Request, Returned, begin};
+use wrought_hardware::config_drive;
 use wrought_storage::{Reserved, Stored};
 
 use crate::command::{Chain, missing};
@@ -88,7 +89,8 @@ impl Conductor {
         }
         if matches!(kind, Kind::Deploy | Kind::Rebuild) {
             if let Some(drive) = &request.config_drive {
-                let built = drive.as_str().unwrap_or_default().to_owned(); // CONFIGDRIVE
+                let named = config_drive::with_node(drive.clone(), &stored.value.uuid.to_string(), stored.value.name.as_deref());
+                let built = config_drive::build(&named).map_err(|error| Refusal::Invalid(error.message))?;
                 stored.value.instance_info.insert("configdrive".into(), built.into());
             }
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;

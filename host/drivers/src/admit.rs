@@ -25,6 +25,8 @@ pub struct Admitted {
     pub digest: Digest,
     /// The capabilities that it imports.
     pub requested: Grants,
+    /// The interfaces of the contract that it exports.
+    pub(crate) exports: BTreeSet<String>,
     pub(crate) wasi: bool,
 }
 
@@ -72,7 +74,7 @@ pub fn check(bytes: Vec<u8>, limit_mib: u32) -> Result<Admitted, Rejection> {
         return Err(Rejection::TooLarge { limit_mib });
     }
     let mut imports: Vec<String> = Vec::new();
-    let mut exports: BTreeSet<String> = BTreeSet::new();
+    let mut exports: Vec<String> = Vec::new();
     let mut depth = 0_u32;
     let bad = |error: wasmparser::BinaryReaderError| Rejection::NotWasm(error.message().to_owned());
     for payload in Parser::new(0).parse_all(&bytes) {
@@ -87,13 +89,18 @@ pub fn check(bytes: Vec<u8>, limit_mib: u32) -> Result<Admitted, Rejection> {
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.insert(export.map_err(bad)?.name.name.to_owned());
+                    exports.push(export.map_err(bad)?.name.name.to_owned());
                 }
             }
             _ => {}
         }
     }
-    if !exports.iter().any(|name| interface(name) == Some("driver")) {
+    // What toolchains export beside the contract is none of our business; another version of it is.
+    if let Some(other) = exports.iter().find(|name| name.starts_with(PACKAGE) && interface(name).is_none()) {
+        return Err(Rejection::Contract(format!("it exports {}; this host serves version 0.1", wrought_domain::node::cut(other, 120))));
+    }
+    let exports: BTreeSet<String> = exports.iter().filter_map(|name| interface(name)).map(str::to_owned).collect();
+    if !exports.contains("driver") {
         return Err(Rejection::NoDriverInterface);
     }
     let mut requested = Vec::new();
@@ -108,7 +115,7 @@ pub fn check(bytes: Vec<u8>, limit_mib: u32) -> Result<Admitted, Rejection> {
     }
     let requested = Grants::of(&requested).map_err(|error| Rejection::Contract(error.to_string()))?;
     let digest = Digest::from_sha256(Sha256::digest(&bytes).into());
-    Ok(Admitted { bytes, digest, requested, wasi })
+    Ok(Admitted { bytes, digest, requested, exports, wasi })
 }
 
 /// The name of one of our interfaces, if that is what the import or export is.

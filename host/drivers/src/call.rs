@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use wasmtime::component::Instance;
 use wasmtime::{Store, UpdateDeadline};
 use wrought_domain::{Digest, DriverError, DriverName, Function};
 
+use crate::admit::Rejection;
 use crate::answer::{Answer, Outcome};
 use crate::capability::World;
 use crate::contract::Description;
@@ -15,10 +17,11 @@ use crate::contract::types;
 use crate::convert;
 use crate::driver::{Driver, Linked};
 use crate::fault::{Cause, Fault, named};
-use crate::journal::{Entry, Header, Journal, Record};
+use crate::journal::{Header, Journal, Record};
+use crate::meter::Meter;
 use crate::runtime::Runtime;
 use crate::snapshot::Snapshot;
-use crate::state::{CallState, Meter, metered};
+use crate::state::CallState;
 
 /// What comes of a call.
 #[derive(Debug, Clone)]
@@ -32,6 +35,9 @@ pub struct Completed {
 }
 
 /// Calls a function.
+///
+/// Dropping the future ends the call: the instance and what it held are gone, and the journal keeps
+/// the call open, as after a crash of the host.
 pub async fn call(
     runtime: &Runtime,
     driver: &Driver,
@@ -39,9 +45,8 @@ pub async fn call(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    let state = CallState::live(header.clone(), Some(world), runtime.limits.clone(), journal.clone());
-    let (outcome, entries, wall, cpu) = run(runtime, driver, &header, state).await;
-    let mut record = Record { header, entries, outcome };
+    let state = CallState::live(header, Some(world), runtime.limits.clone(), journal.clone());
+    let Ran { mut record, wall, cpu } = run(runtime, driver, state).await;
     if let Some(journal) = journal
         && let Err(error) = journal.close(record.clone()).await
     {
@@ -52,21 +57,31 @@ pub async fn call(
 
 /// Runs a recorded call again, offline: nothing acts, every host call is answered from the record.
 ///
+/// A call that the host ended, at its deadline or because the host failed, is replayed as far as it is recorded.
+///
 /// # Errors
 /// The first difference: a host call that was not recorded, or another outcome.
 pub async fn replay(runtime: &Runtime, driver: &Driver, record: &Record) -> Result<(), Divergence> {
     let state = CallState::replay(record.header.clone(), runtime.limits.clone(), record.entries.clone());
-    let (outcome, entries, ..) = run(runtime, driver, &record.header, state).await;
-    if let Err(Fault { cause: Cause::Diverged { at, recorded, asked }, .. }) = &outcome.answer {
-        return Err(Divergence { at: *at, recorded: recorded.clone(), replayed: asked.clone() });
+    let Record { entries, outcome, .. } = run(runtime, driver, state).await.record;
+    let at = entries.len();
+    let ended_by_host = matches!(&record.outcome.answer, Err(Fault { cause: Cause::Deadline { .. } | Cause::Host(_), .. }));
+    if let Err(Fault { cause: Cause::Diverged { at: asked_at, recorded, asked }, .. }) = &outcome.answer {
+        // All that was recorded was asked for, and the last answer never came.
+        let unanswered = *asked_at < at && entries.last().is_some_and(|entry| entry.answer.is_none());
+        if ended_by_host && unanswered && at == record.entries.len() {
+            return Ok(());
+        }
+        return Err(Divergence { at: *asked_at, recorded: recorded.clone(), replayed: asked.clone() });
     }
-    if let Some(unasked) = record.entries.get(entries.len()) {
-        return Err(Divergence { at: entries.len(), recorded: unasked.function.clone(), replayed: "the end of the call".into() });
+    if let Some(unasked) = record.entries.get(at) {
+        let replayed = outcome.answer.as_ref().err().map_or_else(|| "the end of the call".to_owned(), Fault::to_string);
+        return Err(Divergence { at, recorded: unasked.function.clone(), replayed });
     }
     let bytes = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
     let (recorded, replayed) = (bytes(&record.outcome), bytes(&outcome));
     if recorded != replayed {
-        return Err(Divergence { at: entries.len(), recorded, replayed });
+        return Err(Divergence { at, recorded, replayed });
     }
     Ok(())
 }
@@ -83,29 +98,38 @@ pub struct Divergence {
     pub replayed: String,
 }
 
-async fn run(runtime: &Runtime, driver: &Driver, header: &Header, state: CallState) -> (Outcome, Vec<Entry>, Duration, Duration) {
+struct Ran {
+    record: Record,
+    wall: Duration,
+    cpu: Duration,
+}
+
+async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Ran {
+    // Given back after the store is gone, so that the pool's totals are never reached: permits run out before.
+    let _permits = runtime.permits.acquire_many(driver.linked.weight).await;
     let began = Instant::now();
     let meter = Meter::default();
+    let function = state.header.function;
+    let step = state.header.step.as_ref().map(convert::step_call);
     let mut store = store(runtime, state, &meter);
-    let function = header.function;
-    let step = header.step.as_ref().map(convert::step_call);
     let called = limited(runtime, &meter, &driver.linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance| {
         invoke(linked, store, &instance, function, step).await
     })
     .await;
-    let cpu = meter.total();
+    let cpu = meter.spent();
     let state = store.into_data();
     if state.log_dropped > 0 {
-        tracing::warn!(driver = %header.driver, node = %header.node, dropped = state.log_dropped, "the driver wrote too many log lines");
+        let (driver, node, dropped) = (&state.header.driver, &state.header.node, state.log_dropped);
+        tracing::warn!(target: "wrought::driver", %driver, %node, dropped, "the driver wrote too many log lines");
     }
-    let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, header, cause));
+    let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, &state.header, cause));
     let succeeded = matches!(answer, Ok(Answer::Done | Answer::Wait(_) | Answer::Steps(_)));
     let outcome = Outcome {
         answer,
         state: (succeeded && state.state_changed).then_some(state.driver_state),
         reports: if succeeded { state.reports } else { Vec::new() },
     };
-    (outcome, state.entries, began.elapsed(), cpu)
+    Ran { record: Record { header: state.header, entries: state.entries, outcome }, wall: began.elapsed(), cpu }
 }
 
 fn fault(driver: &Driver, header: &Header, cause: Cause) -> Fault {
@@ -122,24 +146,42 @@ fn failed(driver: &Driver, header: &Header, cause: Cause) -> Outcome {
     Outcome { answer: Err(fault(driver, header, cause)), state: None, reports: Vec::new() }
 }
 
-/// Asks a driver who it is: no node, no world, no grants.
-pub(crate) async fn describe(runtime: &Runtime, linked: &Linked, digest: &Digest) -> Result<(Description, Vec<types::Property>), Cause> {
-    let state = CallState::live(nobody(digest)?, None, runtime.limits.clone(), None);
+/// Asks a driver who it is: no node, no world, no grants. Whether all that it exports has the contract's types is looked at, too.
+pub(crate) async fn describe(
+    runtime: &Runtime,
+    linked: &Linked,
+    digest: &Digest,
+) -> Result<(Description, Vec<types::Property>), Rejection> {
+    let header = nobody(digest).map_err(|error| Rejection::Host(error.to_string()))?;
+    let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
-    let mut store = store(runtime, state, &meter);
+    let mut store = store(runtime, CallState::about_nobody(header, runtime.limits.clone()), &meter);
     limited(runtime, &meter, linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance: Instance| {
+        if let Err(error) = fits(linked, store, &instance) {
+            return Ok(Err(Rejection::Contract(format!("{error:#}"))));
+        }
         let bindings = linked.driver.load(&mut *store, &instance)?;
         let driver = bindings.baremetal_deploy_driver();
         let description = driver.call_describe(&mut *store).await?;
         let properties = driver.call_get_properties(&mut *store).await?;
-        Ok((description, properties))
+        Ok(Ok((description, properties)))
     })
     .await
+    .map_err(|cause| if let Cause::Host(text) = cause { Rejection::Host(text) } else { Rejection::Broken(cause.to_string()) })?
 }
 
-fn nobody(digest: &Digest) -> Result<Header, Cause> {
+/// Whether the exported functions have the contract's types.
+fn fits(linked: &Linked, store: &mut Store<CallState>, instance: &Instance) -> wasmtime::Result<()> {
+    linked.driver.load(&mut *store, instance)?;
+    linked.deploy.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.steps.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.cleaning.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    Ok(())
+}
+
+fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
     use crate::contract::task;
-    let driver: DriverName = "unnamed".parse().map_err(|error: wrought_domain::id::InvalidId| Cause::Host(error.to_string()))?;
+    let driver: DriverName = "unnamed".parse()?;
     let text = String::new;
     Ok(Header {
         operation: None,
@@ -208,21 +250,26 @@ async fn limited<T>(
     body: impl AsyncFnOnce(&Linked, &mut Store<CallState>, Instance) -> wasmtime::Result<T>,
 ) -> Result<T, Cause> {
     let limits = &runtime.limits;
-    // The pool's totals are never reached, because permits run out before.
-    let _permits = runtime.permits.acquire_many(linked.weight).await.map_err(|error| Cause::Host(error.to_string()))?;
-    let called = tokio::time::timeout(
-        Duration::from_secs(u64::from(limits.wall_s)),
-        metered(meter, async {
-            let instance = linked.pre.instantiate_async(&mut *store).await?;
-            body(linked, store, instance).await
-        }),
-    )
-    .await;
+    let mut guest_ran = false;
+    let call = meter.measure(async {
+        let instance = linked.pre.instantiate_async(&mut *store).await?;
+        guest_ran = true;
+        body(linked, store, instance).await
+    });
+    // A panic in a host function fails the call, not the host.
+    let call = std::panic::AssertUnwindSafe(call).catch_unwind();
+    let called = tokio::time::timeout(Duration::from_secs(u64::from(limits.wall_s)), call).await;
     match called {
         Err(_) => Err(Cause::Deadline { limit_s: limits.wall_s }),
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Cause::of(&error, store.data().memory_refused, limits.memory_mib, limits.value_kib)),
+        Ok(Err(panic)) => Err(Cause::Host(format!("a host function panicked: {}", words(&*panic)))),
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(error))) => Err(Cause::of(&error, guest_ran, store.data().memory_refused, limits)),
     }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
 
 /// What a guest answered, before it is checked.

@@ -11,6 +11,9 @@ const MAX_NAME: usize = 128;
 /// Steps that a driver may offer.
 const MAX_STEPS: usize = 256;
 
+/// Arguments that a step may take.
+const MAX_ARGUMENTS: usize = 64;
+
 /// Interfaces that may provide steps.
 const INTERFACES: [&str; 7] = ["bios", "deploy", "firmware", "management", "power", "raid", "vendor"];
 
@@ -47,6 +50,9 @@ fn step(given: types::Step) -> Result<Step, String> {
     }
     if given.step.is_empty() || given.step.len() > MAX_NAME || given.step.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(format!("{:?} is no name of a step", clip(&given.step)));
+    }
+    if given.arguments.len() > MAX_ARGUMENTS {
+        return Err(format!("step {:?} takes more than {MAX_ARGUMENTS} arguments", clip(&given.step)));
     }
     Ok(Step {
         interface: given.interface,

@@ -75,19 +75,23 @@ impl Driver {
     /// # Errors
     /// It does not compile, does not fit the contract, or breaks when it is asked.
     pub async fn load(runtime: &Runtime, admitted: Admitted) -> Result<Arc<Self>, Rejection> {
-        let Admitted { bytes, digest, requested, wasi } = admitted;
+        let Admitted { bytes, digest, requested, exports: exported, wasi } = admitted;
         let engine = runtime.engine.clone();
-        let component = tokio::task::spawn_blocking(move || Component::new(&engine, &bytes))
-            .await
-            .map_err(|error| Rejection::Host(error.to_string()))?
-            .map_err(|error| Rejection::Contract(format!("{:#}", error.root_cause())))?;
-        let pre = runtime.linker(wasi).instantiate_pre(&component).map_err(|error| Rejection::Contract(format!("{error:#}")))?;
-        let driver = IdentifiedIndices::new(&pre).map_err(|error| Rejection::Contract(format!("{error:#}")))?;
+        let host = |error: &dyn std::fmt::Display| Rejection::Host(error.to_string());
+        let unfit = |error: wasmtime::Error| Rejection::Contract(format!("{error:#}"));
+        let turn = runtime.compiling.clone().acquire_owned().await.map_err(|error| host(&error))?;
+        // The turn goes with the work: who gives up waiting does not make room for a second compilation.
+        let compiled = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            Component::new(&engine, &bytes)
+        });
+        let component = compiled.await.map_err(|error| host(&error))?.map_err(unfit)?;
+        let pre = runtime.linker(wasi).instantiate_pre(&component).map_err(unfit)?;
         let linked = Linked {
-            driver,
-            deploy: DeploysIndices::new(&pre).ok(),
-            steps: StepsDeploysIndices::new(&pre).ok(),
-            cleaning: CleansIndices::new(&pre).ok(),
+            driver: IdentifiedIndices::new(&pre).map_err(unfit)?,
+            deploy: exported.contains("deploy").then(|| DeploysIndices::new(&pre)).transpose().map_err(unfit)?,
+            steps: exported.contains("deploy-steps").then(|| StepsDeploysIndices::new(&pre)).transpose().map_err(unfit)?,
+            cleaning: exported.contains("cleaning").then(|| CleansIndices::new(&pre)).transpose().map_err(unfit)?,
             weight: runtime.weight(&component),
             pre,
         };
@@ -104,7 +108,7 @@ impl Driver {
 
 /// The smoke call of every upload: `describe` and `get-properties`.
 async fn about(runtime: &Runtime, linked: &Linked, digest: &Digest) -> Result<About, Rejection> {
-    let (description, properties) = call::describe(runtime, linked, digest).await.map_err(|fault| Rejection::Broken(fault.to_string()))?;
+    let (description, properties) = call::describe(runtime, linked, digest).await?;
     let base = match description.base {
         None => None,
         Some(base) => Some(base.parse().map_err(|error: wrought_domain::id::InvalidId| Rejection::Contract(error.to_string()))?),

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use wasmtime::Trap;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
 use wrought_domain::{Digest, DriverName, Function};
+
+use crate::config::DriversConfig;
 
 /// A call that broke. The driver's own refusal is not a fault: it is an answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -54,12 +57,17 @@ pub enum Cause {
         /// The limit.
         limit: u32,
     },
-    /// A value that the guest gave is too large.
-    #[error("it passed a value larger than {limit_kib} KiB")]
+    /// A value that the guest gave cannot be taken: it is too large, or breaks the contract's encoding.
+    #[error("it passed a value that cannot be taken, of at most {limit_kib} KiB: {what}")]
     Value {
         /// The limit.
         limit_kib: u32,
+        /// The engine's words.
+        what: String,
     },
+    /// The guest used an import about a node where there is none.
+    #[error("describe and get-properties are about no node and may use no import but log")]
+    NoNode,
     /// The guest answered something that makes no sense.
     #[error("it answered nonsense: {0}")]
     Answer(String),
@@ -96,19 +104,26 @@ impl Cause {
         matches!(self, Cause::Host(_))
     }
 
-    /// Tells by type what an error of the engine means; text is never looked at, but for the one
-    /// case in which the engine has no type: a limiter that refuses memory, which `memory_refused` knows.
-    pub(crate) fn of(error: &wasmtime::Error, memory_refused: bool, limit_mib: u32, _limit_kib: u32) -> Self {
+    /// Tells by type what an error of the engine means, and by when it came: once the guest runs, an error
+    /// that has no type of ours or of the engine's is about a value that the guest passed.
+    pub(crate) fn of(error: &wasmtime::Error, guest_ran: bool, memory_refused: bool, limits: &DriversConfig) -> Self {
         if let Some(cause) = error.downcast_ref::<Cause>() {
             return cause.clone();
         }
+        // The engine has no type for a refused memory; the limiter knows.
         if memory_refused {
-            return Cause::Memory { limit_mib };
+            return Cause::Memory { limit_mib: limits.memory_mib };
+        }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Cause::Trap(format!("it ended itself with exit code {}", exit.0));
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => Cause::StackOverflow,
             Some(trap) => Cause::Trap(trap.to_string()),
-            None => Cause::Host(error.root_cause().to_string()),
+            None if !guest_ran || error.is::<PoolConcurrencyLimitError>() || error.is::<std::io::Error>() => {
+                Cause::Host(error.root_cause().to_string())
+            }
+            None => Cause::Value { limit_kib: limits.value_kib, what: error.root_cause().to_string() },
         }
     }
 }

@@ -21,6 +21,7 @@ mod driver;
 pub mod fault;
 mod grants;
 pub mod journal;
+mod meter;
 mod runtime;
 pub mod shipped;
 mod snapshot;

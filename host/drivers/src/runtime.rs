@@ -9,14 +9,19 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::config::DriversConfig;
 use crate::contract::import;
-use crate::state::CallState;
+use crate::state::{CallState, MAX_TABLE};
 
 /// How often running guests are looked at.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What one permit of the pool stands for, as bounds of the pool's totals.
-const CORE_INSTANCES_PER_PERMIT: u32 = 16;
+/// What one permit of the pool stands for, as bounds of the pool's totals: one memory, so many tables and core instances.
+/// No component has more core instances, which the engine does not count for us.
+const CORE_INSTANCES_PER_PERMIT: u32 = 64;
 const TABLES_PER_PERMIT: u32 = 4;
+
+/// Memories and tables that a component may have.
+const MAX_MEMORIES: u32 = 8;
+const MAX_TABLES: u32 = 32;
 
 /// Runs drivers. Makes the engine and starts its ticker, so that nobody has one without the other.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct Runtime {
     pub(crate) limits: Arc<DriversConfig>,
     /// Keeps below the pool's totals, so that the pool never refuses.
     pub(crate) permits: Arc<Semaphore>,
+    /// Components are compiled one after the other: each takes all cores, and memory without a bound of its own.
+    pub(crate) compiling: Arc<Semaphore>,
     linker: Arc<Linker<CallState>>,
     /// WASI with nothing behind it, for toolchains that import it whether they use it or not.
     linker_with_wasi: Arc<Linker<CallState>>,
@@ -62,6 +69,7 @@ impl Runtime {
             engine,
             limits: Arc::new(limits),
             permits: Arc::new(Semaphore::new(permits)),
+            compiling: Arc::new(Semaphore::new(1)),
             linker: Arc::new(linker),
             linker_with_wasi: Arc::new(linker_with_wasi),
         })
@@ -105,12 +113,12 @@ fn pool(limits: &DriversConfig) -> PoolingAllocationConfig {
         .total_tables(permits.saturating_mul(TABLES_PER_PERMIT))
         .total_stacks(permits)
         .total_gc_heaps(0)
-        .max_core_instances_per_component(64)
-        .max_memories_per_component(8)
-        .max_tables_per_component(32)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_PERMIT)
+        .max_memories_per_component(MAX_MEMORIES.min(permits))
+        .max_tables_per_component(MAX_TABLES.min(permits.saturating_mul(TABLES_PER_PERMIT)))
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .table_elements(30_000)
+        .table_elements(MAX_TABLE)
         .max_memory_size(usize::try_from(limits.memory_mib).unwrap_or(256) << 20);
     pool
 }

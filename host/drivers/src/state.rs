@@ -25,10 +25,19 @@ use crate::wasi;
 /// No import blocks longer (`wit/types.wit`). The host's clients have deadlines of their own; this is the last resort.
 const IMPORT_DEADLINE: Duration = Duration::from_secs(15);
 
+/// Bytes that the recorded arguments and answers of one call may take in memory.
+const MAX_RECORD: usize = 8 << 20;
+
+/// Elements of a table.
+pub(crate) const MAX_TABLE: usize = 30_000;
+
+/// Handles that a guest may hold of WASI's resources.
+const MAX_HANDLES: usize = 1024;
+
 /// The store's data for one call.
 pub(crate) struct CallState {
     pub(crate) header: Header,
-    /// Nothing in `describe` and `get-properties`: they are about no node.
+    /// Nothing in a replay, and where there is no node.
     pub(crate) world: Option<Arc<dyn World>>,
     pub(crate) limits: Arc<DriversConfig>,
     pub(crate) driver_state: DriverState,
@@ -38,7 +47,13 @@ pub(crate) struct CallState {
     pub(crate) log_lines: u32,
     pub(crate) log_dropped: u32,
     pub(crate) memory_refused: bool,
+    /// Bytes of all linear memories.
+    memory: usize,
+    /// `describe` and `get-properties`: they are about no node.
+    about_nobody: bool,
     host_calls: u32,
+    /// What `entries` take in memory, roughly.
+    recorded_bytes: usize,
     journal: Option<Arc<dyn Journal>>,
     /// What is still to be replayed.
     recorded: VecDeque<Entry>,
@@ -56,6 +71,11 @@ impl CallState {
         journal: Option<Arc<dyn Journal>>,
     ) -> Self {
         Self::new(header, world, limits, journal, VecDeque::new(), true)
+    }
+
+    /// For `describe` and `get-properties`.
+    pub(crate) fn about_nobody(header: Header, limits: Arc<DriversConfig>) -> Self {
+        Self { about_nobody: true, ..Self::new(header, None, limits, None, VecDeque::new(), true) }
     }
 
     pub(crate) fn replay(header: Header, limits: Arc<DriversConfig>, recorded: Vec<Entry>) -> Self {
@@ -81,7 +101,10 @@ impl CallState {
             log_lines: 0,
             log_dropped: 0,
             memory_refused: false,
+            memory: 0,
+            about_nobody: false,
             host_calls: 0,
+            recorded_bytes: 0,
             journal,
             recorded,
             live,
@@ -90,16 +113,33 @@ impl CallState {
         }
     }
 
-    /// Charges one host call.
+    /// Charges one host call that is about the node.
+    ///
+    /// # Errors
+    /// The budget is used up, or there is no node: the call ends.
+    pub(crate) fn charge(&mut self) -> wasmtime::Result<()> {
+        if self.about_nobody {
+            return Err(wasmtime::Error::new(Cause::NoNode));
+        }
+        self.charge_free()
+    }
+
+    /// Charges one host call that may be made everywhere.
     ///
     /// # Errors
     /// The budget is used up: the call ends.
-    pub(crate) fn charge(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn charge_free(&mut self) -> wasmtime::Result<()> {
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls {
             return Err(wasmtime::Error::new(Cause::HostCalls { limit: self.limits.host_calls }));
         }
         Ok(())
+    }
+
+    /// Answers a host call with an error, charged like any other.
+    pub(crate) fn refuse<R>(&mut self, error: DriverError) -> wasmtime::Result<Result<R, types::Error>> {
+        self.charge()?;
+        Ok(Err(error.into()))
     }
 
     /// Where every host call passes that is not pure: charge, authorise, record, act, record, map.
@@ -122,7 +162,12 @@ impl CallState {
         }
         let function = format!("{interface}.{name}");
         let args = serde_json::to_value(args).map_err(host_failed)?;
+        if self.remember(&args) > MAX_RECORD {
+            let text = format!("{function}: what this call asked and was answered takes more than {} MiB", MAX_RECORD >> 20);
+            return Ok(Err(DriverError::new(ErrorKind::LimitExceeded, "wrought.RecordFull", text).into()));
+        }
         if let Some(answer) = self.replayed(&function, class, &args)? {
+            self.remember(&answer);
             let answer: Result<R, DriverError> = serde_json::from_value(answer).map_err(host_failed)?;
             return Ok(answer.map_err(types::Error::from));
         }
@@ -138,10 +183,17 @@ impl CallState {
             Err(_) => Err(overdue(class, interface, name)),
         };
         let recorded = serde_json::to_value(&answer).map_err(host_failed)?;
+        self.remember(&recorded);
         if let Some(entry) = self.entries.last_mut() {
             entry.answer = Some(recorded);
         }
         Ok(answer.map_err(types::Error::from))
+    }
+
+    /// Adds to what is recorded, and tells how much that is.
+    fn remember(&mut self, value: &Value) -> usize {
+        self.recorded_bytes = self.recorded_bytes.saturating_add(size(value));
+        self.recorded_bytes
     }
 
     fn authorise(&self, class: Class, interface: &str, name: &str) -> Result<(), DriverError> {
@@ -174,6 +226,17 @@ impl CallState {
     }
 }
 
+/// What a value takes in memory, roughly.
+fn size(value: &Value) -> usize {
+    const NODE: usize = size_of::<Value>();
+    NODE.saturating_add(match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(members) => members.iter().map(|(key, member)| key.len().saturating_add(NODE).saturating_add(size(member))).sum(),
+    })
+}
+
 fn overdue(class: Class, interface: &str, name: &str) -> DriverError {
     let kind = if class == Class::Effect { ErrorKind::OutcomeUnknown } else { ErrorKind::Timeout };
     DriverError::new(kind, "wrought.ImportDeadline", format!("{interface}.{name} took longer than {} s", IMPORT_DEADLINE.as_secs()))
@@ -187,15 +250,21 @@ pub(crate) fn host_failed(error: impl std::fmt::Display) -> wasmtime::Error {
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let header = &self.header;
-        let (ctx, table) = self.wasi.get_or_insert_with(|| (wasi::nothing_behind(header.started_at, header.seed), ResourceTable::new()));
+        let (ctx, table) = self.wasi.get_or_insert_with(|| {
+            let mut table = ResourceTable::new();
+            table.set_max_capacity(MAX_HANDLES);
+            (wasi::nothing_behind(header.started_at, header.seed), table)
+        });
         WasiCtxView { ctx, table }
     }
 }
 
 impl ResourceLimiter for CallState {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let limit = usize::try_from(self.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        if desired <= limit {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        if total <= limit {
+            self.memory = total;
             return Ok(true);
         }
         // An error, not `false`: most guests answer a refused growth by crashing, which would hide the reason.
@@ -204,49 +273,6 @@ impl ResourceLimiter for CallState {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= 30_000)
-    }
-}
-
-/// A future whose polls are charged to a CPU budget.
-pub(crate) async fn metered<T>(meter: &Meter, future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(move |context| {
-        meter.start();
-        let poll = future.as_mut().poll(context);
-        meter.stop();
-        poll
-    })
-    .await
-}
-
-/// CPU time of one call, over whatever threads it runs on. Waiting does not count.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Meter(Arc<[std::sync::atomic::AtomicU64; 2]>);
-
-impl Meter {
-    fn thread_cpu_ns() -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
-    }
-
-    fn start(&self) {
-        self.0[1].store(Self::thread_cpu_ns(), std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn stop(&self) {
-        let spent = Self::thread_cpu_ns().saturating_sub(self.0[1].load(std::sync::atomic::Ordering::Relaxed));
-        self.0[0].fetch_add(spent, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// What was spent, when nothing runs any more.
-    pub(crate) fn total(&self) -> Duration {
-        Duration::from_nanos(self.0[0].load(std::sync::atomic::Ordering::Relaxed))
-    }
-
-    /// What is spent so far, while a poll runs.
-    pub(crate) fn spent(&self) -> Duration {
-        let running = Self::thread_cpu_ns().saturating_sub(self.0[1].load(std::sync::atomic::Ordering::Relaxed));
-        Duration::from_nanos(self.0[0].load(std::sync::atomic::Ordering::Relaxed).saturating_add(running))
+        Ok(desired <= MAX_TABLE)
     }
 }

@@ -44,6 +44,9 @@ pub(crate) fn nothing_behind(started_at: Timestamp, seed: u64) -> WasiCtx {
         .secure_random(StdRng::seed_from_u64(seed))
         .insecure_random(StdRng::seed_from_u64(seed.wrapping_add(1)))
         .insecure_random_seed(u128::from(seed))
+        .max_random_size(64 << 10)
+        .allow_tcp(false)
+        .allow_udp(false)
         .allow_blocking_current_thread(false)
         .build()
 }

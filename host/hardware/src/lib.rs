@@ -1,5 +1,5 @@
 //! What bare metal speaks: controllers ([`Bmc`]: [`redfish`], [`FakeBmcs`]), the agent on the machine
-//! ([`agent`]), servers of images ([`image`]), and what guards the way out ([`egress`], [`secrets`]).
+//! ([`agent`]), servers of images ([`image`]), what the instance finds at its first boot ([`config_drive`]), and what guards the way out ([`egress`], [`secrets`]).
 //!
 //! Nothing here knows nodes, drivers or the journal: inputs are the node's free-form maps and typed
 //! settings, outputs are plain data or a [`HardwareError`] whose kind is one of the driver contract's.
@@ -8,11 +8,13 @@
 pub mod agent;
 mod bmc;
 mod config;
+pub mod config_drive;
 pub mod egress;
 mod error;
 mod fake_bmc;
 mod http;
 pub mod image;
+mod iso9660;
 pub mod redfish;
 pub mod secrets;
 mod tls;

@@ -126,3 +126,14 @@ async fn the_server_answers_on_a_socket_and_ends_when_told() {
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_ended() {
+    let host = Host::new().await;
+    tokio::time::pause();
+    let stalled = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = Request::put("/wrought/v1/drivers/acme").body(stalled).unwrap();
+    let refused = host.send(request).await.expect(400).json();
+    assert_eq!(refused["error"], json!({"code": "invalid", "message": "the upload ended early; send it again"}));
+    assert!(host.asked().is_empty());
+}

@@ -28,7 +28,7 @@ impl CallState {
     async fn send(&mut self, function: &'static str, name: String, params: String, wait: bool) -> wasmtime::Result<Result<Command, Error>> {
         let params = match json_object(&params, "params") {
             Ok(params) => params,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return self.refuse(error),
         };
         let args = json!([name, Value::Object(params.clone())]);
         self.pass(Class::Effect, "agent", function, args, move |world| async move { world.run_command(name, params, wait).await }).await
@@ -51,7 +51,7 @@ impl Host for CallState {
     async fn run_step(&mut self, kind: StepKind, step: StepCall) -> wasmtime::Result<Result<Command, Error>> {
         let args = match json_object(&step.args, "the step's args") {
             Ok(args) => args,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return self.refuse(error),
         };
         let recorded = json!([kind, step.interface, step.step, Value::Object(args.clone())]);
         self.pass(Class::Effect, "agent", "run-step", recorded, move |world| async move {

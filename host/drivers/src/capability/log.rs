@@ -17,7 +17,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 impl Host for CallState {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        self.charge()?;
+        self.charge_free()?;
         if self.log_lines >= self.limits.log_lines {
             self.log_dropped = self.log_dropped.saturating_add(1);
             return Ok(());

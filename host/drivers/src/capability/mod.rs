@@ -76,8 +76,14 @@ same_kinds!(
     Failed
 );
 
+/// Bytes of JSON that a guest may pass: parsed it takes many times as much.
+const MAX_JSON: usize = 1 << 20;
+
 /// A JSON object that a guest passed as text.
 pub(crate) fn json_object(text: &str, what: &str) -> Result<wrought_domain::Map, DriverError> {
+    if text.len() > MAX_JSON {
+        return Err(DriverError::new(ErrorKind::LimitExceeded, "wrought.JsonTooLarge", format!("{what} is larger than 1 MiB")));
+    }
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(map)) => Ok(map),
         Ok(_) => Err(DriverError::new(ErrorKind::InvalidParameter, "wrought.NotAnObject", format!("{what} is not a JSON object"))),

@@ -8,7 +8,7 @@ use crate::contract::import::wait::Host;
 use crate::contract::types::{Error, PowerState};
 use crate::state::CallState;
 
-/// Tokens that one call may make.
+/// Tokens that one call may make, and conditions that `any-of` may join.
 const MAX_TOKENS: usize = 16;
 
 impl CallState {
@@ -25,8 +25,16 @@ impl CallState {
     }
 }
 
-fn invalid(text: &str) -> Error {
-    DriverError::new(ErrorKind::InvalidParameter, "wrought.InvalidWait", text).into()
+fn invalid(text: &str) -> DriverError {
+    DriverError::new(ErrorKind::InvalidParameter, "wrought.InvalidWait", text)
+}
+
+/// The conditions that a condition consists of.
+fn alternatives(condition: Condition) -> Vec<Condition> {
+    match condition {
+        Condition::Any(any) => any,
+        one => vec![one],
+    }
 }
 
 impl Host for CallState {
@@ -36,7 +44,7 @@ impl Host for CallState {
 
     async fn agent_command(&mut self, id: String, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
         if id.is_empty() || id.len() > 128 {
-            return Ok(Err(invalid("that is no id of an agent's command")));
+            return self.refuse(invalid("that is no id of an agent's command"));
         }
         self.token(Condition::AgentCommand { id }, timeout_seconds)
     }
@@ -45,7 +53,7 @@ impl Host for CallState {
         match target {
             PowerState::On => self.token(Condition::Power { on: true }, timeout_seconds),
             PowerState::Off => self.token(Condition::Power { on: false }, timeout_seconds),
-            PowerState::Unknown => Ok(Err(invalid("wait for power on or off"))),
+            PowerState::Unknown => self.refuse(invalid("wait for power on or off")),
         }
     }
 
@@ -58,21 +66,31 @@ impl Host for CallState {
 
     async fn lock(&mut self, name: String, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
         if name.is_empty() || name.len() > 128 {
-            return Ok(Err(invalid("that is no name of a lock")));
+            return self.refuse(invalid("that is no name of a lock"));
         }
         self.token(Condition::Lock { name }, timeout_seconds)
     }
 
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {
-        let chosen: Option<Vec<Wait>> =
-            tokens.iter().map(|token| usize::try_from(*token).ok().and_then(|index| self.waits.get(index)).cloned()).collect();
-        match chosen {
-            None => Ok(Err(invalid("a token that this call did not make"))),
-            Some(chosen) if chosen.is_empty() => Ok(Err(invalid("any-of needs at least one token"))),
-            Some(chosen) => {
-                let timeout = chosen.iter().map(|wait| wait.timeout_s).max().unwrap_or(0);
-                self.token(Condition::Any(chosen.into_iter().map(|wait| wait.condition).collect()), timeout)
+        // Checked before anything is copied: tokens may stand for each other's conditions over and over.
+        if tokens.is_empty() || tokens.len() > MAX_TOKENS {
+            return self.refuse(invalid("any-of joins 1 to 16 tokens"));
+        }
+        let mut any: Vec<Condition> = Vec::new();
+        let (mut timeout, mut by_default) = (0, false);
+        for token in tokens {
+            let Some(wait) = usize::try_from(token).ok().and_then(|index| self.waits.get(index)).cloned() else {
+                return self.refuse(invalid("a token that this call did not make"));
+            };
+            // A time that passes needs no time-out, so its 0 does not ask for the operator's default.
+            by_default |= wait.timeout_s == 0 && !matches!(wait.condition, Condition::Until { .. });
+            timeout = timeout.max(wait.timeout_s);
+            for condition in alternatives(wait.condition) {
+                if !any.contains(&condition) {
+                    any.push(condition);
+                }
             }
         }
+        self.token(Condition::Any(any), if by_default { 0 } else { timeout })
     }
 }
