@@ -1,0 +1,12 @@
+//! The driver runtime, with the shipped drivers and with one that breaks every rule.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions, clippy::panic)]
+
+mod admission;
+mod catalog;
+mod deploy;
+mod grants;
+mod host;
+mod hostile;
+mod time;
+mod wasi;
+mod world;
