@@ -32,11 +32,12 @@ pub(crate) fn image(volume: &str, files: &[(&str, &[u8])]) -> Result<Vec<u8>, Tr
 
     // Lengths do not depend on places: the directories are measured with no places known, then rendered with them.
     let mut next = PATH_TABLES + 2 * path_table.div_ceil(SECTOR);
-    layout.extension = place(&mut next, extension_reference()?.len())?;
     for path in tree.directories.keys() {
         let length = tree.directory(path, &Layout::default())?.len();
         layout.directories.insert(path.clone(), place(&mut next, length)?);
     }
+    // libarchive reads forwards only: the extension's text lies behind the directory that refers to it.
+    layout.extension = place(&mut next, extension_reference()?.len())?;
     let contents: BTreeSet<&[u8]> = files.iter().map(|(_, contents)| *contents).collect();
     for contents in &contents {
         layout.files.insert(contents, place(&mut next, contents.len())?);
@@ -47,10 +48,10 @@ pub(crate) fn image(volume: &str, files: &[(&str, &[u8])]) -> Result<Vec<u8>, Tr
     append(&mut image, b"\xffCD001\x01");
     append(&mut image, &tree.path_table(&layout, false)?);
     append(&mut image, &tree.path_table(&layout, true)?);
-    append(&mut image, &extension_reference()?);
     for path in tree.directories.keys() {
         append(&mut image, &tree.directory(path, &layout)?);
     }
+    append(&mut image, &extension_reference()?);
     for contents in &contents {
         append(&mut image, contents);
     }

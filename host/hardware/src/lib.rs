@@ -1,5 +1,6 @@
 //! What bare metal speaks: controllers ([`Bmc`]: [`redfish`], [`FakeBmcs`]), the agent on the machine
-//! ([`agent`]), servers of images ([`image`]), what the instance finds at its first boot ([`config_drive`]), and what guards the way out ([`egress`], [`secrets`]).
+//! ([`agent`]), servers of images ([`image`]), what the instance finds at its first boot ([`config_drive`]),
+//! and what guards the way out ([`egress`], [`secrets`]).
 //!
 //! Nothing here knows nodes, drivers or the journal: inputs are the node's free-form maps and typed
 //! settings, outputs are plain data or a [`HardwareError`] whose kind is one of the driver contract's.
