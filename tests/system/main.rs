@@ -1,0 +1,19 @@
+//! The whole system from outside: the real binary as a child process, simulated servers over real sockets, an API client.
+//!
+//! One file is one subject; `support` holds what they share. The name of a test is what it promises.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
+
+mod support;
+
+mod agents;
+mod bad_requests;
+mod crash;
+mod failures;
+mod fake_hardware;
+mod hostile_guests;
+mod lifecycle;
+mod replay;
+mod secrets;
+mod swap;
+mod uploads;
