@@ -90,7 +90,10 @@ impl Conductor {
         if matches!(kind, Kind::Deploy | Kind::Rebuild) {
             if let Some(drive) = &request.config_drive {
                 let named = config_drive::with_node(drive.clone(), &stored.value.uuid.to_string(), stored.value.name.as_deref());
-                let built = config_drive::build(&named).map_err(|error| Refusal::Invalid(error.message))?;
+                // Inflating and building may take seconds, which the host's own threads do not have.
+                let built = tokio::task::spawn_blocking(move || config_drive::build(&named)).await;
+                let built =
+                    built.map_err(|error| Refusal::Internal(error.to_string()))?.map_err(|error| Refusal::Invalid(error.message))?;
                 stored.value.instance_info.insert("configdrive".into(), built.into());
             }
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;

@@ -10,6 +10,9 @@ use crate::operation::{
     Waiting, Wipe, shown,
 };
 
+/// After this long the answer to a test is taken for lost.
+const LOST_TEST_MS: i64 = 60_000;
+
 /// An event that means nothing in the node's state. Nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
@@ -75,13 +78,7 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
         Event::Returned(_) if run.operation.waiting.is_some() => return Err(Impossible::Late),
         Event::Returned(returned) => run.returned(returned)?,
         Event::Tested { met } => run.tested(met)?,
-        Event::Heartbeat | Event::Due => match &run.operation.waiting {
-            Some(waiting) => {
-                let condition = waiting.condition.clone();
-                run.commands.push(Command::Test(condition));
-            }
-            None => return Err(Impossible::Late),
-        },
+        Event::Heartbeat | Event::Due => run.test_now()?,
         Event::Abort => run.abort()?,
         Event::Delete { principal } => run.delete_instead(principal)?,
         Event::Interrupted => run.interrupted()?,
@@ -149,8 +146,14 @@ impl<'a> Run<'a> {
         // A time that has to pass is never cut short by a time-out.
         let deadline = wait.condition.earliest().map_or(deadline, |at| deadline.max(at));
         self.apply_if_allowed(Transition::Wait);
-        self.operation.waiting =
-            Some(Waiting { condition: wait.condition.clone(), since: self.now, deadline, due: deadline, retry, tests: 0 });
+        self.operation.waiting = Some(Waiting {
+            condition: wait.condition.clone(),
+            since: self.now,
+            deadline,
+            due: later(self.now, LOST_TEST_MS),
+            retry,
+            tests: 0,
+        });
         self.commands.push(Command::Test(wait.condition));
     }
 
@@ -191,6 +194,16 @@ impl<'a> Run<'a> {
     fn may_repeat(&self, error: &DriverError) -> bool {
         matches!(error.kind, ErrorKind::AgentUnreachable | ErrorKind::AgentInProgress)
             && matches!(self.operation.phase, Phase::Prepare | Phase::DeployStep | Phase::PrepareCleaning | Phase::CleanStep)
+    }
+
+    /// Has the condition tested. Until the answer is there no other test is due: asking a slow controller again
+    /// would only make it slower.
+    fn test_now(&mut self) -> Result<(), Impossible> {
+        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
+        waiting.due = later(self.now, LOST_TEST_MS);
+        let condition = waiting.condition.clone();
+        self.commands.push(Command::Test(condition));
+        Ok(())
     }
 
     fn tested(&mut self, met: bool) -> Result<(), Impossible> {
@@ -359,10 +372,8 @@ impl<'a> Run<'a> {
     /// The host stopped while a command was in flight. What only reads, or is idempotent by
     /// contract, is done again; a step may have changed the machine, so it is not.
     fn interrupted(&mut self) -> Result<(), Impossible> {
-        if let Some(waiting) = &self.operation.waiting {
-            let condition = waiting.condition.clone();
-            self.commands.push(Command::Test(condition));
-            return Ok(());
+        if self.operation.waiting.is_some() {
+            return self.test_now();
         }
         match self.operation.phase {
             Phase::Verify => self.commands.push(Command::ReadPower),

@@ -48,7 +48,7 @@ pub struct RedfishConfig {
     pub request_timeout: u64,
     /// Seconds for one operation, such as "set the boot device", all its requests together. Default 10.
     pub operation_timeout: u64,
-    /// Requests in flight to one controller, 1 to 8. Default 2.
+    /// Requests in flight to one controller, for each machine behind it, 1 to 8. Default 2.
     pub max_requests_per_bmc: usize,
     /// Seconds for which refused credentials are not tried again, lest the account is locked out; other
     /// credentials are tried at once. Default 900.

@@ -1,6 +1,6 @@
 //! The controllers that this process talks to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -39,7 +39,15 @@ struct Inner {
     machines: LruCache<(AccountKey, Option<String>), Arc<RedfishBmc>>,
     clients: LruCache<VerifyCa, Client>,
     /// By authority, so that several accounts at one controller share one gate.
-    gates: HashMap<String, Weak<Semaphore>>,
+    gates: HashMap<String, Gate>,
+}
+
+/// Bounds the requests in flight to one controller. A controller of several machines (a chassis, an
+/// emulator) takes as many for each of them, else a busy machine would keep its neighbours waiting.
+#[derive(Default)]
+struct Gate {
+    permits: Weak<Semaphore>,
+    machines: HashSet<String>,
 }
 
 impl RedfishRegistry {
@@ -67,6 +75,7 @@ impl RedfishRegistry {
             return Ok(machine);
         }
         let account = self.account(&mut inner, target, &key.0)?;
+        self.widen(&mut inner, &key.0.base, &key.1);
         let machine = Arc::new(RedfishBmc {
             account,
             system: OnceCell::new_with(target.system.clone()),
@@ -132,16 +141,32 @@ impl RedfishRegistry {
     }
 
     fn gate(&self, inner: &mut Inner, base: &str) -> Arc<Semaphore> {
-        if let Some(gate) = inner.gates.get(base).and_then(Weak::upgrade) {
-            return gate;
+        if let Some(permits) = inner.gates.get(base).and_then(|gate| gate.permits.upgrade()) {
+            return permits;
         }
         // Bounded by the accounts: what no account holds is swept away when there are twice as many.
         if inner.gates.len() >= 2 * self.config.connection_cache_size.max(8) {
-            inner.gates.retain(|_, gate| gate.strong_count() > 0);
+            inner.gates.retain(|_, gate| gate.permits.strong_count() > 0);
         }
-        let gate = Arc::new(Semaphore::new(self.config.max_requests_per_bmc.clamp(1, 8)));
-        inner.gates.insert(base.to_owned(), Arc::downgrade(&gate));
-        gate
+        let permits = Arc::new(Semaphore::new(self.share()));
+        inner.gates.insert(base.to_owned(), Gate { permits: Arc::downgrade(&permits), machines: HashSet::new() });
+        permits
+    }
+
+    /// Lets one more named machine behind a controller have its share of requests; the first one has it already.
+    fn widen(&self, inner: &mut Inner, base: &str, machine: &Option<String>) {
+        let (Some(gate), Some(machine)) = (inner.gates.get_mut(base), machine) else { return };
+        if gate.machines.insert(machine.clone())
+            && gate.machines.len() > 1
+            && let Some(permits) = gate.permits.upgrade()
+        {
+            permits.add_permits(self.share());
+        }
+    }
+
+    /// Requests in flight to one machine.
+    fn share(&self) -> usize {
+        self.config.max_requests_per_bmc.clamp(1, 8)
     }
 
     // Nothing panics while holding it, and the maps stay whole if something did.
