@@ -468,6 +468,15 @@ mod tests {
     }
 
     #[test]
+    fn the_extension_lies_behind_the_directories() {
+        let image = image("v", &[("a/b/c", b"1")]).unwrap();
+        let field = image.windows(4).position(|bytes| bytes == b"CE\x1c\x01").unwrap();
+        let sector = u32::from_le_bytes(image[field + 4..field + 8].try_into().unwrap()) as usize;
+        assert!(image[sector * SECTOR..].starts_with(b"ER"));
+        assert!(reader::path_table(&image).iter().all(|(_, directory, _)| *directory < sector));
+    }
+
+    #[test]
     fn equal_contents_are_stored_once() {
         let contents = vec![1; 100_000];
         let once = image("v", &[("a", &contents)]).unwrap();
