@@ -54,13 +54,18 @@ impl NodeCommand {
                     return output::say_json(&node);
                 }
                 let mut table = output::table(&["field", "value"]);
-                for (field, value) in node.as_object().into_iter().flatten().filter(|(field, _)| *field != "links") {
+                for (field, value) in node.as_object().into_iter().flatten().filter(|(_, value)| !is_links(value)) {
                     table.add_row([field.clone(), output::cell(value)]);
                 }
                 output::say(&table.to_string())
             }
         }
     }
+}
+
+/// Whether a value only says where to find more.
+fn is_links(value: &Value) -> bool {
+    value.pointer("/0/href").is_some()
 }
 
 /// All nodes, page by page, with the given fields. `uuid` must be among them.

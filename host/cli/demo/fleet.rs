@@ -58,10 +58,12 @@ impl Simulated {
         })
     }
 
-    /// Creates a node and its port for every server; the UUIDs in the order of the servers.
-    pub async fn enrol(&self, client: &Client) -> anyhow::Result<Vec<String>> {
+    /// Creates a node and its port for every server, and shows `seen` each new node; the UUIDs in the order of the servers.
+    pub async fn enrol(&self, client: &Client, seen: impl Fn(&Value)) -> anyhow::Result<Vec<String>> {
+        let seen = &seen;
         let each = self.servers.iter().enumerate().map(|(index, server)| async move {
             let node = retrying(client, Method::POST, "/v1/nodes", &self.node(index, server)).await?;
+            seen(&node);
             let uuid = node.get("uuid").and_then(Value::as_str).context("the new node has no UUID")?.to_owned();
             let port = json!({ "node_uuid": uuid, "address": server.get("mac") });
             retrying(client, Method::POST, "/v1/ports", &port).await?;

@@ -40,7 +40,7 @@ impl Story {
     async fn acts(&self) -> anyhow::Result<Summary> {
         let (client, watch) = (&self.client, &self.watch);
         self.progress.act("enrolling", "enroll");
-        let nodes = Simulated::at(&self.simulator_url).await?.enrol(client).await?;
+        let nodes = Simulated::at(&self.simulator_url).await?.enrol(client, |node| _ = watch.take(std::slice::from_ref(node))).await?;
 
         // Nobody has used these servers yet, so that the first cleaning would clean nothing.
         self.progress.act("making available", "available");

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use crate::client::Client;
 use crate::node;
 
-const INTERVAL: Duration = Duration::from_millis(100);
+/// States may last only a moment, so that there is little rest between two looks, but more than the host works for one.
+const REST: Duration = Duration::from_millis(20);
 /// Longer than anything that a node of the demo waits for.
 const STALLED: Duration = Duration::from_secs(120);
 /// A host under load may be late; one that answers nothing for so long is not there.
@@ -77,6 +78,7 @@ impl Watch {
     pub async fn poll(&self) -> anyhow::Error {
         let (mut answered, mut changed) = (Instant::now(), Instant::now());
         loop {
+            let asked = Instant::now();
             match node::list(&self.client, "uuid,provision_state,target_provision_state,last_error", "").await {
                 Ok(nodes) => {
                     answered = Instant::now();
@@ -91,12 +93,12 @@ impl Watch {
             if changed.elapsed() > STALLED {
                 return anyhow::anyhow!("nothing has changed for {} s; nodes by state: {:?}", STALLED.as_secs(), self.counts());
             }
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(REST.max(asked.elapsed() * 2)).await;
         }
     }
 
-    /// Notes what is new; whether anything is.
-    fn take(&self, nodes: &[Value]) -> bool {
+    /// Notes what is new in answers about nodes; whether anything is.
+    pub fn take(&self, nodes: &[Value]) -> bool {
         let now = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut records = self.records();
         let mut news = false;
