@@ -1,10 +1,11 @@
 //! Who may speak for a node: this test is the agent.
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_simulator::Faults;
 
-use crate::support::{Answer, Api, Node, Shared, run};
+use crate::support::{Answer, Api, Node, Shared, run, until};
 
 const MASK: &str = "******";
 
@@ -55,11 +56,12 @@ fn only_the_agent_of_a_node_in_an_operation_is_known_and_only_once() {
         let reason = heartbeat(api, &node.uuid, &moved).await.refused(400);
         assert!(reason.contains("callback_url"), "{reason}");
 
-        // Nothing listens there: it is waited for, and an operator can end that.
-        node.pass("wait call-back").await;
-        crate::support::until("the abort is taken", async || (node.ask(json!({"target": "abort"})).await.status == 202).then_some(()))
-            .await;
-        node.reach("deploy failed").await;
+        // Nothing listens there, so the deployment fails by itself, or waits until an operator ends it.
+        until("the deployment ends", async || {
+            node.ask(json!({"target": "abort"})).await;
+            (node.state().await == "deploy failed").then_some(())
+        })
+        .await;
         heartbeat(api, &node.uuid, &beat(token)).await.refused(400);
     });
 }
@@ -82,6 +84,22 @@ fn a_token_ends_with_the_boot_that_it_was_given_to() {
         }
         assert_ne!(tokens[0], tokens[1]);
         heartbeat(world.api(), &node.uuid, &beat(&tokens[0])).await.refused(400);
+    });
+}
+
+#[test]
+fn of_many_lookups_at_once_one_is_given_the_token() {
+    run(async {
+        let world = Shared::world().await;
+        let (node, mac) = without_agent(&world).await;
+        node.provision("active").await;
+        node.pass("wait call-back").await;
+        let path = format!("/v1/lookup?addresses={mac}");
+        let answers = join_all((0..8).map(|_| world.api().get(&path))).await;
+        let tokens = answers.iter().filter(|answer| answer.ok()["config"]["agent_token"] != MASK).count();
+        assert_eq!(tokens, 1);
+        node.provision("abort").await;
+        node.reach("deploy failed").await;
     });
 }
 

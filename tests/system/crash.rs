@@ -1,8 +1,11 @@
 //! The host is killed in the middle of everything, and goes on.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
-use wrought_simulator::{Counts, Faults};
+use wrought_simulator::Faults;
 
 use crate::support::{HostConfig, Node, Setup, World, run, until};
 
@@ -93,7 +96,7 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
         world.available(),
         world.available(),
         world.available(),
-        world.fake("fake", json!({"fake_deploy_delay": 5})),
+        world.fake("fake", json!({"fake_deploy_delay": 4})),
         world.fake("hostile", json!({"hostile": "loop"})),
         world.fake("hostile", json!({"hostile": "trap"})),
     );
@@ -125,17 +128,51 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
     keep(&preparing, "preparing", "active", Some("power on"), None, 1);
     keep(&switching, "switching on", "available", Some("power on"), None, 0);
     for (node, verb) in [(&verifying, "manage"), (&preparing, "active"), (&deleting, "deleted"), (&switching, "power on")] {
-        let asked: fn(Counts) -> u64 = |counts| counts.bmc_requests;
-        let before = asked(node.counts());
-        node.set_faults(Faults { delay_s: 2.0, ..Faults::default() });
+        let before = node.counts().bmc_requests;
+        node.set_faults(Faults { delay_s: 1.0, ..Faults::default() });
         if verb == "power on" {
             assert_eq!(node.power(verb).await.status, 202);
         } else {
             node.provision(verb).await;
         }
-        until("the controller is asked", async || (asked(node.counts()) > before).then_some(())).await;
+        until("the controller is asked", async || (node.counts().bmc_requests > before).then_some(())).await;
     }
     nodes
+}
+
+#[test]
+fn a_host_that_is_killed_again_and_again_loses_no_node() {
+    run(async {
+        let mut world = World::new(Setup::default()).await;
+        let nodes: Vec<(String, Option<usize>)> =
+            join_all((0..6).map(|_| world.available())).await.iter().map(|node| (node.uuid.clone(), node.server)).collect();
+        let seed: u64 = std::process::id().into();
+        for (turn, (uuid, server)) in nodes.iter().enumerate() {
+            let node = Node { world: &world, uuid: uuid.clone(), server: *server };
+            node.provision("active").await;
+            if turn % 2 == 1 {
+                // Anywhere in a deployment, which takes about a second.
+                let pause = Duration::from_millis(seed.wrapping_mul(7919).wrapping_add(turn as u64 * 389) % 700);
+                eprintln!("killed after {pause:?}");
+                tokio::time::sleep(pause).await;
+                world.host.kill().await;
+                world.host.start_again().await;
+            }
+        }
+        for (uuid, server) in nodes {
+            let node = Node { world: &world, uuid, server };
+            let rested = until("the node rests", async || Some(node.get().await).filter(|node| node["reservation"].is_null())).await;
+            match rested["provision_state"].as_str().unwrap() {
+                "active" => assert_eq!(node.counts().image_writes, 1),
+                "deploy failed" => {
+                    let error = rested["last_error"].as_str().unwrap();
+                    assert!(error.contains("the host stopped while this step was executing"), "{error}");
+                    node.deploy().await;
+                }
+                other => panic!("{other}: {rested}"),
+            }
+        }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_simulator::Faults;
 
-use crate::support::{HostConfig, Node, Setup, Shared, World, run, until};
+use crate::support::{BMC_PASSWORD, HostConfig, Node, Setup, Shared, World, run, until};
 
 #[test]
 fn an_agent_that_cannot_write_fails_the_deployment_in_its_own_words() {
@@ -53,6 +53,27 @@ fn a_machine_that_boots_no_agent_times_out() {
         }
         cleaned.make_available().await;
         deployed.deploy().await;
+    });
+}
+
+#[test]
+fn a_machine_that_loses_power_while_it_is_written_times_out_and_is_deployed_again() {
+    run(async {
+        let host = HostConfig { conductor: "deploy_callback_timeout = 3\n", ..HostConfig::default() };
+        let world = World::new(Setup { host, servers: 1, fleet: |options| options.write_delay = 1.0 }).await;
+        let node = world.available().await;
+        node.provision("active").await;
+        until("the image is being written", async || (node.counts().image_writes == 1).then_some(())).await;
+        let driver_info = world.body(0)["driver_info"].clone();
+        let text = |key: &str| driver_info[key].as_str().unwrap().to_owned();
+        let reset = format!("{}{}/Actions/ComputerSystem.Reset", text("redfish_address"), text("redfish_system_id"));
+        let request = reqwest::Client::new().post(reset).basic_auth(text("redfish_username"), Some(BMC_PASSWORD));
+        request.json(&json!({"ResetType": "ForceOff"})).send().await.unwrap().error_for_status().unwrap();
+        let failed = node.reach("deploy failed").await;
+        let error = failed["last_error"].as_str().unwrap();
+        assert!(error.contains("deploy.write_image"), "{error}");
+        node.deploy().await;
+        assert_eq!(node.counts().image_writes, 2);
     });
 }
 

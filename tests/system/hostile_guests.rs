@@ -1,7 +1,9 @@
 //! Drivers that misbehave: their own node fails by name, nobody else notices.
 
+use std::time::{Duration, Instant};
+
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
 use crate::support::{HostConfig, Node, Setup, World, run};
@@ -35,7 +37,7 @@ fn a_guest_that_breaks_fails_its_own_node_by_name_and_no_other() {
         }
         for node in &honest {
             let active = node.reach("active").await;
-            assert_eq!(active["last_error"], serde_json::Value::Null);
+            assert_eq!(active["last_error"], Value::Null);
             assert_eq!(node.counts().image_writes, 1);
         }
         assert!(world.host.is_running());
@@ -77,6 +79,30 @@ fn a_guest_that_breaks_in_another_function_fails_there_or_refuses_the_verb() {
             assert!(error.as_str().unwrap().contains(&format!("cleaning.{function}:")), "{error}");
             recovers(&node).await;
         }
+    });
+}
+
+#[test]
+fn guests_that_loop_do_not_keep_the_host_from_answering() {
+    run(async {
+        let world = World::new(Setup { host: LIMITS, servers: 1, ..Setup::default() }).await;
+        world.api().install("hostile", shipped::hostile("honest", "6.6.6", "")).await;
+        let honest = world.available().await;
+        let looping = join_all((0..12).map(|_| world.fake("hostile", json!({"hostile": "loop"})))).await;
+        join_all(looping.iter().map(|node| node.provision("active"))).await;
+        honest.provision("active").await;
+        let mut slowest = Duration::ZERO;
+        let mut running = looping.len();
+        while running > 0 {
+            let began = Instant::now();
+            let nodes = world.api().get("/v1/nodes?fields=provision_state,deploy_interface").await.ok();
+            slowest = slowest.max(began.elapsed());
+            let failed = |node: &Value| node["deploy_interface"] == "direct" || node["provision_state"] == "deploy failed";
+            running = nodes["nodes"].as_array().unwrap().iter().filter(|node| !failed(node)).count();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        honest.reach("active").await;
+        assert!(slowest < Duration::from_secs(3), "an answer took {slowest:?}");
     });
 }
 

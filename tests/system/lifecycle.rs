@@ -1,5 +1,6 @@
 //! The whole life of a node, and what the machine behind it was put through.
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -78,11 +79,27 @@ fn a_rebuild_writes_the_image_again_and_keeps_the_instance() {
 fn nodes_are_deployed_side_by_side() {
     run(async {
         let world = Shared::world().await;
-        let nodes = futures::future::join_all((0..8).map(|_| world.available())).await;
-        futures::future::join_all(nodes.iter().map(Node::deploy)).await;
+        let nodes = join_all((0..8).map(|_| world.available())).await;
+        join_all(nodes.iter().map(Node::deploy)).await;
         for node in &nodes {
             assert_eq!(node.counts().image_writes, 1);
         }
+    });
+}
+
+#[test]
+fn of_many_requests_at_once_one_is_granted() {
+    run(async {
+        let world = Shared::world().await;
+        let node = world.available().await;
+        let answers = join_all((0..8).map(|_| node.ask(json!({"target": "active"})))).await;
+        let granted = answers.iter().filter(|answer| answer.status == 202).count();
+        assert_eq!(granted, 1, "{answers:?}");
+        for refused in answers.iter().filter(|answer| answer.status != 202) {
+            assert!([400, 409].contains(&refused.status) && refused.reason().contains(&node.uuid), "{refused:?}");
+        }
+        node.reach("active").await;
+        assert_eq!(node.counts().image_writes, 1);
     });
 }
 

@@ -22,7 +22,7 @@ fn what_is_no_driver_is_refused_and_changes_nothing() {
             ("a component that is no driver", wat::parse_str("(component)").unwrap(), "baremetal:deploy/driver"),
             ("an unknown import", wants_the_moon(), "baremetal:deploy/moon@0.1.0"),
             ("half a driver", shipped::FAKE[..shipped::FAKE.len() / 2].to_vec(), "WebAssembly"),
-            ("a driver that traps when it is asked", shipped::hostile("traps", "1.0.0", ""), "describe"),
+            ("a driver that traps when it is asked", shipped::hostile("traps", "1.0.0", ""), "unreachable"),
         ] {
             let reason = api.push("acme", bytes).await.refused(400);
             assert!(reason.contains(word), "{what}: {reason}");
