@@ -49,11 +49,14 @@ impl Demo {
         // Dropped last: the folder goes when both children are gone.
         let folder = Folder::new(self.data.as_deref())?;
         let mut children = Children::default();
-        let result = tokio::select! {
-            result = self.play(folder.path(), &mut children) => result,
-            () = interrupted => Err(anyhow::anyhow!("interrupted")),
+        let played = tokio::select! {
+            result = self.play(folder.path(), &mut children) => Some(result),
+            () = interrupted => None,
         };
-        let result = result.map_err(|error| children.explain(error));
+        let result = match played {
+            Some(result) => result.map_err(|error| children.explain(error)),
+            None => Err(anyhow::anyhow!("interrupted")),
+        };
         children.stop().await;
         let summary = result?;
         if self.json { output::say(&serde_json::to_string(&summary.as_json())?) } else { output::say(&summary.to_string()) }
@@ -123,7 +126,7 @@ enum Folder {
 impl Folder {
     fn new(kept: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = kept else {
-            return Ok(Self::Temporary(tempfile::tempdir().context("making a temporary folder")?));
+            return Ok(Self::Temporary(tempfile::Builder::new().prefix("wrought-demo-").tempdir().context("making a temporary folder")?));
         };
         std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
         if path.read_dir().with_context(|| format!("reading {}", path.display()))?.next().is_some() {

@@ -113,7 +113,12 @@ async fn push(client: &Client, name: &str, file: &Path, json: bool) -> anyhow::R
         return output::say_json(&version);
     }
     let digest = text(&version, "digest");
-    output::say(&format!("{name} {} {digest}, {}, asks for {}", text(&version, "version"), text(&version, "status"), or_none(&version, "requested")))?;
+    output::say(&format!(
+        "{name} {} {digest}, {}, asks for {}",
+        text(&version, "version"),
+        text(&version, "status"),
+        or_none(&version, "requested")
+    ))?;
     if text(&version, "status") != "active" {
         let missing = version.get("missing").and_then(Value::as_array).into_iter().flatten().map(output::cell).collect::<Vec<_>>();
         let grant = if missing.is_empty() { String::new() } else { format!(" --grant {}", missing.join(",")) };
@@ -154,11 +159,17 @@ async fn activate(client: &Client, name: &str, which: Option<(&str, String)>, gr
     if let (Some((key, wanted)), Some(body)) = (which, body.as_object_mut()) {
         body.insert(key.to_owned(), wanted.into());
     }
-    let version = client.call(Method::POST, &format!("{}/activate", path(name)), &body).await.with_context(|| format!("activating driver {name}"))?;
+    let version =
+        client.call(Method::POST, &format!("{}/activate", path(name)), &body).await.with_context(|| format!("activating driver {name}"))?;
     if json {
         return output::say_json(&version);
     }
-    output::say(&format!("{name} {} {} is active, granted {}", text(&version, "version"), text(&version, "digest"), or_none(&version, "granted")))
+    output::say(&format!(
+        "{name} {} {} is active, granted {}",
+        text(&version, "version"),
+        text(&version, "digest"),
+        or_none(&version, "granted")
+    ))
 }
 
 fn rows<'a>(items: impl Iterator<Item = &'a Value>, columns: &[&str]) -> comfy_table::Table {

@@ -169,7 +169,7 @@ async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listening on {address}: choose another address with {flag}"))
 }
 
-/// Where a service of this user keeps its state.
+/// Where a service of this user keeps its state. Root's own folder is no place for one.
 fn default_data() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
@@ -187,4 +187,53 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("making the data folder {}: choose another with --data or WROUGHT_DATA", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn serve(flags: &[&str]) -> Serve {
+        Line::parse_from([&["serve"], flags].concat()).serve
+    }
+
+    fn refused(serve: &Serve, config: &str) -> bool {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config).unwrap();
+        let refused = serve.refuse_open_door(&config::load(Some(file.path())).unwrap());
+        refused.is_err_and(|error| error.is::<UsageError>())
+    }
+
+    #[test]
+    fn an_address_for_everybody_needs_a_decision() {
+        for open in ["0.0.0.0:6385", "192.0.2.1:6385", "[::]:6385"] {
+            let serve = serve(&["--listen", open]);
+            assert!(refused(&serve, ""), "{open}");
+            assert!(refused(&serve, "[api]\nmax_limit = 5"), "{open}");
+            assert!(!refused(&serve, "[api]\nauth_strategy = 'noauth'"), "{open}");
+        }
+        assert!(!refused(&serve(&["--listen", "127.0.0.2:0"]), ""));
+        assert!(!refused(&serve(&["--listen", "[::1]:0"]), ""));
+    }
+
+    #[test]
+    fn agents_are_told_an_address_that_can_be_reached() {
+        let url = |flags: &[&str], address: &str| serve(flags).public_url(address.parse().unwrap());
+        assert_eq!(url(&[], "127.0.0.1:6385").unwrap(), "http://127.0.0.1:6385");
+        assert_eq!(url(&[], "[::1]:6385").unwrap(), "http://[::1]:6385");
+        assert_eq!(url(&["--public-url", "https://deploy.example/"], "0.0.0.0:6385").unwrap(), "https://deploy.example");
+        assert!(url(&[], "0.0.0.0:6385").unwrap_err().to_string().contains("--public-url http://ADDRESS:6385"));
+        for wrong in ["deploy.example", "ftp://deploy.example", "http://"] {
+            assert!(url(&["--public-url", wrong], "127.0.0.1:1").is_err(), "{wrong}");
+        }
+    }
 }
