@@ -15,13 +15,13 @@ def test_deploys_and_cleans(folder, wrought, simulator):
     host.set_instance("js-1", fleet.image())
     host.provision("js-1", "manage", "manageable")
     host.provision("js-1", "provide", "available")
-    assert fleet.counts(0)["clean_steps"] == 1
+    assert fleet.counts(0)["clean_steps"] == 2
     host.provision("js-1", "active", "active")
     assert fleet.counts(0)["image_writes"] == 1
     assert fleet.node(0)["power_state"].lower() == "on"
     assert fleet.node(0)["media"] is None
 
     host.provision("js-1", "deleted", "available")
-    assert fleet.counts(0)["clean_steps"] == 2
+    assert fleet.counts(0)["clean_steps"] == 4
     assert fleet.counts(0)["image_writes"] == 1
     assert fleet.node(0)["power_state"].lower() == "off"

@@ -38,7 +38,7 @@ def test_a_nodes_life(wrought, simulator):
     baremetal.unset_node_maintenance(node.id)
 
     provision("deleted", "available")
-    assert fleet.counts(0)["clean_steps"] == 2
+    assert fleet.counts(0)["clean_steps"] == 4
     baremetal.delete_node(node.id)
     with pytest.raises(exceptions.NotFoundException):
         baremetal.get_node("sdk-1")

@@ -231,8 +231,6 @@ fn lock_down(phase: Option<TearDown>) -> Result<Outcome> {
 
 /// Step `boot_instance`: the machine goes on, or through a reboot if it could not be off.
 pub fn boot() -> Result<Outcome> {
-    let late =
-        || Error::power_failed("the machine was told to power on and is not on: look at its controller").with_code("power.OnTimeout");
     let is_on = || Ok::<_, Error>(power::get()? == PowerState::On);
     if task::node().disable_power_off {
         if state::get::<bool>(Scope::Operation, REBOOTED)?.is_none() {
@@ -240,13 +238,13 @@ pub fn boot() -> Result<Outcome> {
             state::set(Scope::Operation, REBOOTED, &true)?;
             return wait::power(PowerState::On, 0);
         }
-        return if is_on()? { Ok(Outcome::Done) } else { Err(late()) };
+        return if is_on()? { Ok(Outcome::Done) } else { Err(crate::machine::still_off()) };
     }
     if is_on()? {
         return Ok(Outcome::Done);
     }
     if task::timed_out() {
-        return Err(late());
+        return Err(crate::machine::still_off());
     }
     power::on()?;
     wait::power(PowerState::On, 0)

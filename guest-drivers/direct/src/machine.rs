@@ -19,3 +19,8 @@ pub fn off(node: &Node) -> Result<Option<Outcome>> {
 pub fn still_on() -> Error {
     Error::power_failed("the machine was told to power off and is still on: look at its controller").with_code("power.OffTimeout")
 }
+
+/// The machine was told to go on and did not.
+pub fn still_off() -> Error {
+    Error::power_failed("the machine was told to power on and is not on: look at its controller").with_code("power.OnTimeout")
+}

@@ -14,7 +14,9 @@ const KEY: &str = "ramdisk-boot";
 enum Phase {
     /// Told to power off.
     GoingOff,
-    /// Told to power on; the agent is expected.
+    /// Told to power on.
+    GoingOn,
+    /// On; the agent is expected.
     Booting,
 }
 
@@ -26,8 +28,10 @@ pub fn is_booting() -> Result<bool> {
 /// Off, on, until the agent calls: call it until it is done. The boot medium must have been prepared.
 pub fn boot(node: &Node) -> Result<Outcome> {
     let phase = state::get(Scope::Operation, KEY)?;
-    if phase == Some(Phase::Booting) {
-        return arrive();
+    match phase {
+        Some(Phase::Booting) => return arrive(),
+        Some(Phase::GoingOn) => return come_up(),
+        Some(Phase::GoingOff) | None => {}
     }
     if node.disable_power_off {
         power::reboot()?;
@@ -42,7 +46,20 @@ pub fn boot(node: &Node) -> Result<Outcome> {
         return wait::power(PowerState::Off, 0);
     }
     power::on()?;
-    expect_agent()
+    state::set(Scope::Operation, KEY, &Phase::GoingOn)?;
+    wait::power(PowerState::On, 0)
+}
+
+/// A machine that does not even go on is told apart from one whose agent does not call.
+fn come_up() -> Result<Outcome> {
+    if power::get()? == PowerState::On {
+        return expect_agent();
+    }
+    if task::timed_out() {
+        return Err(crate::machine::still_off());
+    }
+    power::on()?;
+    wait::power(PowerState::On, 0)
 }
 
 fn expect_agent() -> Result<Outcome> {

@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
 
     /// Stores a wait, and has it tested at once.
     pub(crate) fn wait(&mut self, wait: Wait, retry: bool) {
-        let timeout = if wait.timeout_s == 0 { self.default_timeout() } else { wait.timeout_s };
+        let timeout = if wait.timeout_s == 0 { self.default_timeout(&wait.condition) } else { wait.timeout_s };
         let deadline = later(self.now, i64::from(timeout) * 1000);
         // A time that has to pass is never cut short by a time-out.
         let deadline = wait.condition.earliest().map_or(deadline, |at| deadline.max(at));
@@ -157,11 +157,11 @@ impl<'a> Run<'a> {
         self.commands.push(Command::Test(wait.condition));
     }
 
-    fn default_timeout(&self) -> u32 {
+    fn default_timeout(&self, condition: &Condition) -> u32 {
         const YEAR: u32 = 365 * 24 * 3600;
-        let seconds = match self.operation.kind {
-            Kind::Clean | Kind::ManualClean => self.settings.clean_callback_timeout,
-            Kind::Power(_) => self.settings.power_state_change_timeout,
+        let seconds = match (condition, self.operation.kind) {
+            (Condition::Power { .. }, _) | (_, Kind::Power(_)) => self.settings.power_state_change_timeout,
+            (_, Kind::Clean | Kind::ManualClean) => self.settings.clean_callback_timeout,
             _ => self.settings.deploy_callback_timeout,
         };
         if seconds == 0 { YEAR } else { seconds }
