@@ -141,7 +141,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return output::say_json(&drivers);
     }
     let versions = items(&drivers, "drivers").iter().flat_map(|driver| items(driver, "versions"));
-    output::say(&rows(versions, &COLUMNS).to_string())
+    output::say(&rows(versions, &COLUMNS).trim_fmt())
 }
 
 async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
@@ -150,7 +150,7 @@ async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
         return output::say_json(&driver);
     }
     let versions = rows(items(&driver, "versions").iter(), &["version", "status", "digest", "requested", "granted", "uploaded_at"]);
-    output::say(&versions.to_string())
+    output::say(&versions.trim_fmt())
 }
 
 /// A version that asks for more than it is granted is refused by the host, with the command that grants the rest.

@@ -46,7 +46,7 @@ impl NodeCommand {
                 for node in &nodes {
                     table.add_row(COLUMNS.map(|column| output::cell(node.get(column).unwrap_or(&Value::Null))));
                 }
-                output::say(&table.to_string())
+                output::say(&table.trim_fmt())
             }
             Self::Show { node, host, json } => {
                 let node = Client::of(&host)?.get(&format!("/v1/nodes/{}", segment(&node))).await?;
@@ -57,7 +57,7 @@ impl NodeCommand {
                 for (field, value) in node.as_object().into_iter().flatten().filter(|(_, value)| !is_links(value)) {
                     table.add_row([field.clone(), output::cell(value)]);
                 }
-                output::say(&table.to_string())
+                output::say(&table.trim_fmt())
             }
         }
     }

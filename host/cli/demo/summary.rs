@@ -92,12 +92,12 @@ impl fmt::Display for Summary {
             row.extend(spread.map(|seconds| format!("{seconds:.1}")));
             states.add_row(row);
         }
-        writeln!(f, "{states}\n")?;
+        writeln!(f, "{}\n", states.trim_fmt())?;
         let mut drivers = output::table(&["driver", "version", "digest", "deploys"]);
         for driver in &self.drivers {
             drivers.add_row([driver.name.clone(), driver.version.clone(), driver.digest.clone(), self.deploys(&driver.digest).to_string()]);
         }
-        writeln!(f, "{drivers}\n")?;
+        writeln!(f, "{}\n", drivers.trim_fmt())?;
         writeln!(
             f,
             "{} deploys were under way on the first version when the second became active, and ended on the first.",
