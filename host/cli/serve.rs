@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wrought_api::{Authentication, Service};
+use wrought_api::{ApiConfig, Authentication, Service};
 use wrought_conductor::{Conductor, Hardware};
 use wrought_storage::Store;
 
@@ -82,7 +82,9 @@ impl Serve {
         let mut servers = JoinSet::new();
         let api = loaded.config.api;
         if let Some(listener) = agent_listener {
-            let router = wrought_api::agent_router(Arc::clone(&service), api.clone());
+            // Agents follow the links of the documents that they are served.
+            let for_agents = ApiConfig { public_endpoint: Some(public_url.clone()), ..api.clone() };
+            let router = wrought_api::agent_router(Arc::clone(&service), for_agents);
             servers.spawn(wrought_api::serve(listener, router, closing.clone().cancelled_owned()));
         }
         servers.spawn(wrought_api::serve(listener, wrought_api::router(service, api), closing.clone().cancelled_owned()));

@@ -13,8 +13,8 @@ macro_rules! level_macro {
         #[doc = $doc]
         #[macro_export]
         macro_rules! $name {
-                            ($d($d arg:tt)*) => { $crate::log::write($crate::log::Level::$level, &::std::format!($d($d arg)*)) };
-                        }
+                                    ($d($d arg:tt)*) => { $crate::log::write($crate::log::Level::$level, &::std::format!($d($d arg)*)) };
+                                }
     };
 }
 

@@ -106,12 +106,11 @@ impl Conductor {
         let missing = all.missing(&driver.requested);
         if !missing.is_empty() {
             return Err(Refusal::Conflict(format!(
-                "Driver {name} {} requests {}; not granted: {}. Grant them with: wrought driver activate {name} {} --grant {}",
-                version.version,
-                driver.requested,
+                "Driver {name} {version} requests {requested}; not granted: {}. Grant them with: wrought driver activate {name} {version} \
+                 --grant {requested}",
                 missing.join(", "),
-                version.version,
-                missing.join(","),
+                version = version.version,
+                requested = driver.requested,
             )));
         }
         if !grant.is_empty() {

@@ -1,1 +1,118 @@
-fn main() {}
+//! What one driver call costs beside the least that the engine can do: a fresh instance of a component with one empty
+//! function, under the same configuration. Ends with the ratio of the two.
+//!
+//! `cargo bench -p wrought-drivers`
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::as_conversions, clippy::disallowed_methods)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion};
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+use wrought_domain::{Fence, Function, NodeId};
+use wrought_drivers::contract::{task, types::PowerState};
+use wrought_drivers::journal::Header;
+use wrought_drivers::{Answer, Driver, DriverState, DriversConfig, Grants, Runtime, Snapshot, call, check, shipped};
+
+#[path = "../tests/drivers/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+fn header(driver: &Driver) -> Header {
+    let at = "2026-05-01T12:00:00Z".parse().unwrap();
+    Header {
+        operation: None,
+        node: NodeId(uuid::Uuid::nil()),
+        fence: Fence(1),
+        driver: "fake".parse().unwrap(),
+        digest: driver.digest.clone(),
+        function: Function::Validate,
+        step: None,
+        started_at: at,
+        seed: 42,
+        grants: Grants::default(),
+        state: DriverState::default(),
+        snapshot: Snapshot {
+            cause: task::Cause::First,
+            operation: task::Operation { id: String::new(), name: "validate".into() },
+            node: task::Node {
+                uuid: uuid::Uuid::nil().to_string(),
+                name: Some("rack-1".into()),
+                driver: "fake-hardware".into(),
+                provision_state: "available".into(),
+                target_provision_state: None,
+                power: PowerState::Off,
+                driver_info: r#"{"fake_deploy_delay": 0}"#.into(),
+                instance_info: "{}".into(),
+                properties: "{}".into(),
+                extra: "{}".into(),
+                resource_class: None,
+                disable_power_off: false,
+                maintenance: false,
+            },
+            ports: Vec::new(),
+            traits: Vec::new(),
+            lock_mode: task::LockMode::Shared,
+            step: None,
+            options: serde_json::Map::new(),
+            config_drive: false,
+            authorization: false,
+            now: at,
+        },
+    }
+}
+
+/// The least that is a component: one function without arguments, results, memory or imports.
+fn bare_component(engine: &Engine) -> InstancePre<()> {
+    let text = r#"(component
+        (core module $code (func (export "nop")))
+        (core instance $code (instantiate $code))
+        (func (export "nop") (canon lift (core func $code "nop"))))"#;
+    Linker::new(engine).instantiate_pre(&Component::new(engine, wat::parse_str(text).unwrap()).unwrap()).unwrap()
+}
+
+/// Store, instance, call, drop.
+async fn call_bare(component: &InstancePre<()>) {
+    let mut store = Store::new(component.engine(), ());
+    store.set_epoch_deadline(u64::from(u32::MAX));
+    let instance = component.instantiate_async(&mut store).await.unwrap();
+    let nop = instance.get_typed_func::<(), ()>(&mut store, "nop").unwrap();
+    nop.call_async(&mut store, ()).await.unwrap();
+}
+
+/// The median of many rounds of each, taken in turns, so that both meet the same noise.
+fn medians(rounds: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> (Duration, Duration) {
+    let timed = |work: &mut dyn FnMut()| {
+        let began = Instant::now();
+        work();
+        began.elapsed()
+    };
+    let (mut ones, mut others): (Vec<_>, Vec<_>) = (0..rounds).map(|_| (timed(&mut one), timed(&mut other))).unzip();
+    ones.sort_unstable();
+    others.sort_unstable();
+    (ones.get(rounds / 2).copied().unwrap_or_default(), others.get(rounds / 2).copied().unwrap_or_default())
+}
+
+fn main() {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = Runtime::new(DriversConfig::default()).unwrap();
+    let driver = tokio.block_on(Driver::load(&runtime, check(shipped::FAKE.to_vec(), 64).unwrap())).unwrap();
+    let bare = bare_component(runtime.engine());
+    let (header, world) = (header(&driver), world::Scripted::good());
+    let one_call = || {
+        let completed = tokio.block_on(call(&runtime, &driver, header.clone(), Arc::clone(&world) as _, None));
+        assert_eq!(black_box(completed).record.outcome.answer, Ok(Answer::Done));
+    };
+    let one_bare = || tokio.block_on(call_bare(&bare));
+
+    let mut criterion = Criterion::default().configure_from_args().sample_size(50).measurement_time(Duration::from_secs(3));
+    criterion.bench_with_input(BenchmarkId::new("call", "fake validate"), &(), |bencher, ()| bencher.iter(one_call));
+    criterion.bench_with_input(BenchmarkId::new("call", "bare engine"), &(), |bencher, ()| bencher.iter(one_bare));
+    criterion.final_summary();
+
+    let (call, bare) = medians(5_000, one_call, one_bare);
+    println!("one driver call: {:.1} us, bare engine: {:.1} us", call.as_secs_f64() * 1e6, bare.as_secs_f64() * 1e6);
+    println!("ratio: {:.1}", call.as_secs_f64() / bare.as_secs_f64());
+}

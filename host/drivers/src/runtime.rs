@@ -75,6 +75,13 @@ impl Runtime {
         })
     }
 
+    /// The engine itself, for benchmarks that compare with it.
+    #[cfg(feature = "hostile")]
+    #[doc(hidden)]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     pub(crate) fn linker(&self, wasi: bool) -> &Linker<CallState> {
         if wasi { &self.linker_with_wasi } else { &self.linker }
     }

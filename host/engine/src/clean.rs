@@ -49,6 +49,9 @@ impl Run<'_> {
             },
             _ => automated(offered),
         };
+        if plan.is_empty() && self.operation.kind == Kind::ManualClean {
+            return self.fail("a manual cleaning needs at least one clean step".into());
+        }
         if plan.is_empty() {
             return self.fail(
                 "no clean step is offered, so nothing would be erased; set the node's automated_clean to false if that is what you want"

@@ -10,9 +10,8 @@ impl Run<'_> {
     pub(crate) fn begin_power(&mut self, target: PowerTarget) {
         let off = matches!(target, PowerTarget::Off | PowerTarget::SoftOff);
         self.node.target_power_state = Some(if off { PowerState::Off } else { PowerState::On });
-        let is_off = self.node.power_state == Some(PowerState::Off);
-        let phase = if target == PowerTarget::On || (!off && is_off) { Phase::PowerOn } else { Phase::PowerOff };
-        self.begin_power_phase(phase);
+        // A reboot always begins with off: what is known of the power may be old, and a machine that is off stays so.
+        self.begin_power_phase(if target == PowerTarget::On { Phase::PowerOn } else { Phase::PowerOff });
     }
 
     /// Asks for the change; the controller is observed first, so asking twice does no harm.
@@ -44,6 +43,9 @@ impl Run<'_> {
             return self.fail(format!("the machine did not reach {state:?} in time", state = state.as_str()));
         }
         self.node.power_state = Some(state);
+        if !on {
+            self.node.wipe_agent();
+        }
         if !on && self.node.target_power_state == Some(PowerState::On) {
             self.begin_power_phase(Phase::PowerOn);
             return Ok(());

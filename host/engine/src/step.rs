@@ -10,6 +10,12 @@ use crate::operation::{
     Waiting, Wipe, shown,
 };
 
+/// Driver calls that an operation may make: a driver that always asks to wait comes to an end.
+const MAX_CALLS: u32 = 10_000;
+
+/// Driver calls more that the clean-up after a failure may make.
+const MAX_CLEAN_UP_CALLS: u32 = 100;
+
 /// After this long the answer to a test is taken for lost.
 const LOST_TEST_MS: i64 = 60_000;
 
@@ -54,7 +60,10 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         power_timeout: request.power_timeout,
     };
     let mut run = Run::new(node, operation, settings, now);
-    run.node.last_error = None;
+    // A power request does not make good what made the node fail.
+    if !(matches!(request.kind, Kind::Power(_)) && run.node.provision_state.is_failed()) {
+        run.node.last_error = None;
+    }
     match request.kind {
         Kind::Verify => run.begin_verify()?,
         Kind::Deploy | Kind::Rebuild => run.begin_deploy()?,
@@ -169,7 +178,10 @@ impl<'a> Run<'a> {
 
     fn returned(&mut self, returned: Returned) -> Result<(), Impossible> {
         match returned {
-            Returned::Wait(wait) => {
+            Returned::Wait(_) | Returned::Refused(_) if self.operation.calls >= self.call_limit() => {
+                self.fail(format!("the driver was called {} times and did not come to an end", self.operation.calls))
+            }
+            Returned::Wait(wait) if self.may_wait() => {
                 self.wait(wait, false);
                 Ok(())
             }
@@ -187,6 +199,19 @@ impl<'a> Run<'a> {
                 Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep | Phase::TearDownCleaning => self.clean_returned(done),
                 Phase::PowerOff | Phase::PowerOn => self.power_returned(done),
             },
+        }
+    }
+
+    fn call_limit(&self) -> u32 {
+        if self.operation.failure.is_some() { MAX_CALLS.saturating_add(MAX_CLEAN_UP_CALLS) } else { MAX_CALLS }
+    }
+
+    /// Whether the function in flight may ask to wait: lists of steps and the host's own commands may not.
+    fn may_wait(&self) -> bool {
+        match self.operation.phase {
+            Phase::Prepare | Phase::DeployStep | Phase::CleanUp | Phase::TearDown => true,
+            Phase::PrepareCleaning | Phase::CleanStep | Phase::TearDownCleaning => true,
+            Phase::Verify | Phase::ListDeploySteps | Phase::ListCleanSteps | Phase::PowerOff | Phase::PowerOn => false,
         }
     }
 
@@ -258,6 +283,8 @@ impl<'a> Run<'a> {
         self.apply_if_allowed(Transition::Resume);
         match phase {
             Phase::DeployStep => self.call(Phase::CleanUp, Cause::First),
+            // Listed again after the core step: the machine runs the agent by now.
+            Phase::ListDeploySteps if !self.operation.plan.is_empty() => self.call(Phase::CleanUp, Cause::First),
             Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep => {
                 self.call(Phase::TearDownCleaning, Cause::First);
             }
@@ -334,7 +361,9 @@ impl<'a> Run<'a> {
 
     fn abort(&mut self) -> Result<(), Impossible> {
         let state = self.node.provision_state;
-        if !matches!(state, ProvisionState::WaitCallBack | ProvisionState::CleanWait) || self.operation.waiting.is_none() {
+        let waits = matches!(state, ProvisionState::WaitCallBack | ProvisionState::CleanWait) && self.operation.waiting.is_some();
+        // What has failed is being cleaned up already, and its reason is to be kept.
+        if !waits || self.operation.failure.is_some() {
             return Err(Impossible::NotNow(state));
         }
         if self.operation.current().is_some_and(|step| !step.abortable) {
@@ -359,13 +388,18 @@ impl<'a> Run<'a> {
 
     /// The instance is to be deleted while its deployment waits: the same operation turns round.
     fn delete_instead(&mut self, principal: Principal) -> Result<(), Impossible> {
-        if self.operation.waiting.is_none() {
+        if self.operation.waiting.is_none() || self.node.provision_state != ProvisionState::WaitCallBack {
             return Err(Impossible::NotNow(self.node.provision_state));
         }
         self.operation.principal = principal;
         self.operation.failure = None;
+        self.operation.abort_after = false;
         self.operation.plan.clear();
+        self.operation.plan_complete = false;
         self.operation.index = 0;
+        self.operation.calls = 0;
+        self.node.deploy_step = Map::new();
+        self.node.last_error = None;
         self.begin_tear_down()
     }
 

@@ -31,6 +31,7 @@ impl Run<'_> {
                 self.wipe_all();
                 self.operation.kind = Kind::Clean;
                 self.operation.asked.clear();
+                self.operation.calls = 0;
                 self.begin_clean(Transition::Clean)
             }
         }
