@@ -218,7 +218,15 @@ impl<'a> Run<'a> {
     /// Whether the agent, unreachable or busy, is waited for.
     fn may_repeat(&self, error: &DriverError) -> bool {
         matches!(error.kind, ErrorKind::AgentUnreachable | ErrorKind::AgentInProgress)
-            && matches!(self.operation.phase, Phase::Prepare | Phase::DeployStep | Phase::PrepareCleaning | Phase::CleanStep)
+            && matches!(
+                self.operation.phase,
+                Phase::Prepare
+                    | Phase::ListDeploySteps
+                    | Phase::DeployStep
+                    | Phase::PrepareCleaning
+                    | Phase::ListCleanSteps
+                    | Phase::CleanStep
+            )
     }
 
     /// Has the condition tested. Until the answer is there no other test is due: asking a slow controller again
