@@ -50,7 +50,8 @@ pub(crate) fn refusal(error: StoreError) -> Refusal {
         error @ (StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::StaleFence(_)) => Refusal::Conflict(error.to_string()),
         error @ (StoreError::UnknownMarker(_) | StoreError::UnknownSortKey(_)) => Refusal::Invalid(error.to_string()),
         error => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+            let cause: &dyn std::error::Error = &error;
+            tracing::error!(error = cause, "the store failed");
             Refusal::Internal("the host's store failed; its log says more".into())
         }
     }

@@ -74,7 +74,7 @@ pub fn masked_instance_info(map: &Map) -> Map {
 pub fn restore(changed: &mut Map, stored: &Map) {
     for (key, value) in changed.iter_mut() {
         match (value, stored.get(key)) {
-            (value, Some(old)) if *value == Value::from(MASK) => *value = old.clone(),
+            (value, Some(old)) if value.as_str() == Some(MASK) => *value = old.clone(),
             (Value::Object(inner), Some(Value::Object(old))) => restore(inner, old),
             _ => {}
         }

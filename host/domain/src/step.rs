@@ -183,7 +183,7 @@ fn interface_priority(interface: &str) -> u32 {
 
 /// Sorts by priority, then by interface, higher first; equal steps keep their order.
 pub fn sort(steps: &mut [Step]) {
-    steps.sort_by(|a, b| (b.priority, interface_priority(&b.interface)).cmp(&(a.priority, interface_priority(&a.interface))));
+    steps.sort_by_key(|step| std::cmp::Reverse((step.priority, interface_priority(&step.interface))));
 }
 
 fn find<'a>(offered: &'a [Step], call: &StepCall) -> Result<&'a Step, PlanError> {
