@@ -7,33 +7,8 @@ use wrought_storage::StoreError;
 
 use crate::Refusal;
 
-macro_rules! same_kinds {
-    ($($kind:ident),+ $(,)?) => {
-        pub(crate) fn kind(kind: hardware::Kind) -> ErrorKind {
-            match kind { $(hardware::Kind::$kind => ErrorKind::$kind),+ }
-        }
-    };
-}
-
-same_kinds!(
-    InvalidParameter,
-    MissingParameter,
-    Unsupported,
-    Denied,
-    Locked,
-    NotFound,
-    Conflict,
-    AgentUnreachable,
-    AgentInProgress,
-    PowerFailed,
-    Timeout,
-    LimitExceeded,
-    OutcomeUnknown,
-    Failed,
-);
-
 pub(crate) fn error(error: hardware::HardwareError) -> DriverError {
-    DriverError::new(kind(error.kind), error.code, error.message)
+    DriverError::new(error.kind, error.code, error.message)
 }
 
 /// The host's own failure, without details; they are logged.

@@ -23,6 +23,28 @@ pub enum ErrorKind {
     Failed,
 }
 
+impl std::fmt::Display for ErrorKind {
+    /// The case's name in the contract, for example `outcome-unknown`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::InvalidParameter => "invalid-parameter",
+            Self::MissingParameter => "missing-parameter",
+            Self::Unsupported => "unsupported",
+            Self::Denied => "denied",
+            Self::Locked => "locked",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::AgentUnreachable => "agent-unreachable",
+            Self::AgentInProgress => "agent-in-progress",
+            Self::PowerFailed => "power-failed",
+            Self::Timeout => "timeout",
+            Self::LimitExceeded => "limit-exceeded",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// An error given by the host to a driver, or by a driver to the host. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message} ({code})")]

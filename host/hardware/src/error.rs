@@ -2,66 +2,7 @@
 
 use std::fmt;
 
-/// What went wrong, as far as the host acts upon it: `error-kind` of the driver contract, case by case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A value is wrong.
-    InvalidParameter,
-    /// A value is missing.
-    MissingParameter,
-    /// This machine or controller cannot do it.
-    Unsupported,
-    /// Policy forbids it.
-    Denied,
-    /// Somebody else holds the lock.
-    Locked,
-    /// The thing does not exist.
-    NotFound,
-    /// The request contradicts the present state.
-    Conflict,
-    /// The agent does not answer, and what was asked of it did not begin.
-    AgentUnreachable,
-    /// The agent is busy with another command.
-    AgentInProgress,
-    /// The controller refused to change the power state.
-    PowerFailed,
-    /// No answer in time; nothing was changed.
-    Timeout,
-    /// An answer or a table is larger than allowed.
-    LimitExceeded,
-    /// Sent, not confirmed: observe before repeating.
-    OutcomeUnknown,
-    /// Everything else.
-    Failed,
-}
-
-impl Kind {
-    /// The case's name in the contract, for example `outcome-unknown`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidParameter => "invalid-parameter",
-            Self::MissingParameter => "missing-parameter",
-            Self::Unsupported => "unsupported",
-            Self::Denied => "denied",
-            Self::Locked => "locked",
-            Self::NotFound => "not-found",
-            Self::Conflict => "conflict",
-            Self::AgentUnreachable => "agent-unreachable",
-            Self::AgentInProgress => "agent-in-progress",
-            Self::PowerFailed => "power-failed",
-            Self::Timeout => "timeout",
-            Self::LimitExceeded => "limit-exceeded",
-            Self::OutcomeUnknown => "outcome-unknown",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use wrought_domain::ErrorKind as Kind;
 
 /// Why an operation on hardware did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
