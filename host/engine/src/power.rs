@@ -40,7 +40,7 @@ impl Run<'_> {
         let on = self.operation.phase == Phase::PowerOn;
         let state = if on { PowerState::On } else { PowerState::Off };
         if !met {
-            return self.fail(format!("the machine did not reach {state:?} in time", state = state.as_str()));
+            return self.fail(format!("the machine did not reach {state} in time"));
         }
         self.node.power_state = Some(state);
         if !on {

@@ -1,6 +1,6 @@
 //! `manage` from `enroll`: the controller must answer.
 
-use wrought_domain::state::Event as Transition;
+use wrought_domain::state::{Event as Transition, ProvisionState};
 
 use crate::operation::{Command, Phase, Returned, Severity, Wipe};
 use crate::step::{Impossible, Run};
@@ -8,6 +8,11 @@ use crate::step::{Impossible, Run};
 impl Run<'_> {
     pub(crate) fn begin_verify(&mut self) -> Result<(), Impossible> {
         self.apply(Transition::Manage)?;
+        if self.node.provision_state != ProvisionState::Verifying {
+            // Only an enrolled node is verified; for others it is a change of state and no more.
+            self.end(Wipe::Operation);
+            return Ok(());
+        }
         self.operation.phase = Phase::Verify;
         self.command(Command::ReadPower);
         Ok(())

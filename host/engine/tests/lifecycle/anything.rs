@@ -1,0 +1,176 @@
+//! Whatever is answered and whatever happens: no node gets stuck. `Host::take` checks after each step what must always hold.
+
+use proptest::prelude::*;
+use wrought_domain::state::ProvisionState;
+use wrought_domain::wait::{Condition, Wait};
+use wrought_domain::{DriverError, ErrorKind, PowerState, Principal};
+use wrought_engine::{Command, Event, Impossible, Kind, PowerTarget, Returned};
+
+use crate::host::{Host, asked, offered};
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Begin(Kind),
+    Answer(Returned),
+    Tested(bool),
+    Passes(i64),
+    Heartbeat,
+    Due,
+    Abort,
+    Delete,
+    /// The host is killed and comes back.
+    Killed,
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Verify),
+        Just(Kind::Deploy),
+        Just(Kind::Rebuild),
+        Just(Kind::TearDown),
+        Just(Kind::Clean),
+        Just(Kind::ManualClean),
+        prop_oneof![Just(PowerTarget::On), Just(PowerTarget::Off), Just(PowerTarget::SoftReboot)].prop_map(Kind::Power),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    prop_oneof![
+        Just(Condition::AgentBooted),
+        Just(Condition::AgentCommand { id: "1".into() }),
+        Just(Condition::Power { on: true }),
+        Just(Condition::Until { at: "2026-05-01T13:00:00Z".parse().unwrap() }),
+        Just(Condition::Any(vec![Condition::Lock { name: "chassis".into() }, Condition::Until { at: jiff::Timestamp::MAX }])),
+        Just(Condition::Any(Vec::new())),
+    ]
+}
+
+fn returned() -> impl Strategy<Value = Returned> {
+    let step = prop_oneof![
+        Just(offered("deploy", "deploy", 100)),
+        Just(wrought_domain::Step { abortable: false, ..offered("deploy", "write_image", 80) }),
+        Just(offered("raid", "apply", 0)),
+        Just(offered("bios", "reset", 10)),
+    ];
+    let error = prop_oneof![Just(ErrorKind::Failed), Just(ErrorKind::AgentInProgress), Just(ErrorKind::AgentUnreachable)];
+    prop_oneof![
+        6 => Just(Returned::Done),
+        3 => (condition(), prop_oneof![Just(0), 1..5000_u32, Just(u32::MAX)])
+            .prop_map(|(condition, timeout_s)| Returned::Wait(Wait { condition, timeout_s })),
+        4 => proptest::collection::vec(step, 0..4).prop_map(Returned::Steps),
+        2 => Just(Returned::Power(PowerState::On)),
+        1 => error.prop_map(|kind| Returned::Refused(DriverError::new(kind, "test.Error", "no"))),
+        1 => Just(Returned::Fault("it trapped".into())),
+    ]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        2 => kind().prop_map(Happening::Begin),
+        8 => returned().prop_map(Happening::Answer),
+        4 => any::<bool>().prop_map(Happening::Tested),
+        2 => prop_oneof![0..100_i64, 1000..4000_i64].prop_map(Happening::Passes),
+        1 => Just(Happening::Heartbeat),
+        1 => Just(Happening::Due),
+        1 => Just(Happening::Abort),
+        1 => Just(Happening::Delete),
+        1 => Just(Happening::Killed),
+    ]
+}
+
+fn apply(host: &mut Host, happening: Happening) {
+    match happening {
+        Happening::Begin(kind) => {
+            if host.operation.is_none() {
+                let steps = if kind == Kind::ManualClean { vec![asked("bios", "reset", None)] } else { Vec::new() };
+                // A verb that the state does not know is refused, and nothing has changed.
+                let _refused = host.try_begin(kind, steps);
+            }
+        }
+        Happening::Answer(returned) => {
+            if host.in_flight.is_some() {
+                host.answer(returned);
+            } else {
+                let late = host.handle(Event::Returned(returned));
+                assert_eq!(late, Err(Impossible::Late));
+            }
+        }
+        Happening::Tested(met) => {
+            if host.testing > 0 {
+                host.testing -= 1;
+                assert!(matches!(host.handle(Event::Tested { met }), Ok(()) | Err(Impossible::Late)));
+            }
+        }
+        Happening::Passes(seconds) => {
+            host.pass(seconds);
+            // A due time that has come is acted upon, as the conductor's timer does.
+            if host.operation.as_ref().and_then(|operation| operation.due()).is_some_and(|due| due <= host.now) {
+                host.handle(Event::Due).unwrap();
+            }
+        }
+        Happening::Heartbeat => drop(host.handle(Event::Heartbeat)),
+        Happening::Due => drop(host.handle(Event::Due)),
+        Happening::Abort => drop(host.handle(Event::Abort)),
+        Happening::Delete => drop(host.handle(Event::Delete { principal: Principal::noauth() })),
+        Happening::Killed => {
+            if host.operation.is_some() {
+                (host.in_flight, host.testing) = (None, 0);
+                host.handle(Event::Interrupted).unwrap();
+            }
+        }
+    }
+}
+
+/// From here on all goes well: the operation must end.
+fn finish(host: &mut Host) {
+    for _ in 0..200 {
+        let Some(command) = host.in_flight.clone() else {
+            if host.operation.is_none() {
+                return;
+            }
+            host.testing = 1;
+            host.tested(true);
+            continue;
+        };
+        match command {
+            Command::ReadPower => host.answer(Returned::Power(PowerState::Off)),
+            Command::SetPower(_) => host.done(),
+            Command::Call { function, .. } if function.name().starts_with("get-") => {
+                host.answer(Returned::Steps(vec![offered("deploy", "deploy", 100), offered("bios", "reset", 10)]));
+            }
+            Command::Call { .. } => host.done(),
+            Command::Test(_) => unreachable!("tests are counted apart"),
+        }
+    }
+    panic!("it does not end: {:?}", host.operation);
+}
+
+fn starts() -> impl Strategy<Value = ProvisionState> {
+    use ProvisionState as S;
+    proptest::sample::select(vec![S::Enroll, S::Manageable, S::Available, S::Active, S::Error, S::DeployFailed, S::CleanFailed])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_node_gets_stuck(start in starts(), automated in any::<bool>(), story in proptest::collection::vec(happening(), 1..60)) {
+        let mut host = Host::with(start);
+        host.settings.automated_clean = automated;
+        for happening in story {
+            apply(&mut host, happening);
+        }
+        finish(&mut host);
+        prop_assert!(host.operation.is_none());
+    }
+
+    #[test]
+    fn an_operation_survives_being_stored(start in starts(), story in proptest::collection::vec(happening(), 1..20)) {
+        let mut host = Host::with(start);
+        for happening in story {
+            apply(&mut host, happening);
+            let stored = serde_json::to_string(&host.operation).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Option<wrought_engine::Operation>>(&stored).unwrap(), &host.operation);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The lifecycle, driven by hand: each test plays the conductor, the drivers and the clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions, clippy::panic)]
+
+mod anything;
+mod clean;
+mod deploy;
+mod host;
+mod power;
+mod tear_down;
