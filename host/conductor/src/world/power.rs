@@ -52,7 +52,9 @@ impl NodeWorld {
         }
         // Before the request, so that no agent of the former boot is believed after it.
         self.conductor.forget_agent(self.node.uuid).await?;
-        bmc.set_power(action).await.map_err(convert::error)
+        bmc.set_power(action).await.map_err(convert::error)?;
+        self.see_power(Some(shown));
+        Ok(())
     }
 
     async fn reboot(&self) -> Result<(), DriverError> {
