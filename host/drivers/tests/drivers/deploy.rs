@@ -81,7 +81,8 @@ async fn deployment(world: &Arc<Scripted>) -> Operation {
     let mut deploy = Operation::new(direct().await, world, "deploy");
     assert!(deploy.finish(Function::Prepare, None).await.is_empty(), "the machine is off already");
     assert!(!deploy.steps(Function::GetDeploySteps).await.contains(&"raid.apply_configuration".into()), "no agent yet");
-    assert_eq!(deploy.finish(Function::ExecuteDeployStep, Some(("deploy", "deploy"))).await, [Condition::AgentBooted]);
+    let waited = deploy.finish(Function::ExecuteDeployStep, Some(("deploy", "deploy"))).await;
+    assert_eq!(waited, [Condition::Power { on: true }, Condition::AgentBooted]);
     assert!(deploy.steps(Function::GetDeploySteps).await.contains(&"raid.apply_configuration".into()), "the agent's steps");
     for (step, waits) in
         [("write_image", 1), ("prepare_instance_boot", 1), ("tear_down_agent", 1), ("switch_to_tenant_network", 0), ("boot_instance", 1)]

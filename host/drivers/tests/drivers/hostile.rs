@@ -1,5 +1,8 @@
 //! Each limit has a guest that breaks it. The call fails by name, and a good call beside it does not notice.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
 use wrought_domain::{ErrorKind, Function};
 use wrought_drivers::fault::Cause;
@@ -78,9 +81,33 @@ async fn a_flood_of_host_calls_ends_at_its_budget() {
     }
 }
 
+/// A log that keeps what is written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn a_flood_of_log_lines_is_dropped_and_the_call_succeeds() {
-    assert_eq!(among_good_ones("log-flood").await.record.outcome.answer, Ok(Answer::Done));
+async fn a_flood_of_log_lines_is_dropped_and_counted_and_the_call_succeeds() {
+    hostile().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let completed = misbehave("log-flood").await;
+    drop(guard);
+    assert_eq!(completed.record.outcome.answer, Ok(Answer::Done));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains(" line ")).count(), 200);
+    assert!(text.contains("dropped=4800"), "{}", text.lines().last().unwrap_or_default());
+    assert!(text.contains("\\u{1b}[31mred\\u{7}") && !text.contains('\u{1b}'), "control characters are escaped");
 }
 
 #[tokio::test]
