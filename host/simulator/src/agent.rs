@@ -72,9 +72,8 @@ async fn run(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
     };
     let mut rng = node::rng(fleet.options.seed, node.index, boots);
     let ironic = Ironic::new(&fleet.client, &fleet.options.api_url);
-    let version = ironic.version().await;
     node.set_stage(&stop, AgentStage::LookingUp);
-    let Some(found) = look_up(&fleet, &node, &ironic, version, &mut rng).await else {
+    let Some(found) = look_up(&fleet, &node, &ironic, &mut rng).await else {
         tracing::warn!(node = node.index, "agent found no node and gives up");
         return node.set_stage(&stop, AgentStage::GaveUp);
     };
@@ -87,17 +86,17 @@ async fn run(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
         }
         _ => None,
     };
-    if let Err(error) = serve(Arc::clone(&fleet), node, stop, ironic, version, Found { token, ..found }, rng).await {
+    if let Err(error) = serve(Arc::clone(&fleet), node, stop, ironic, Found { token, ..found }, rng).await {
         tracing::error!(%error, "agent cannot serve");
     }
 }
 
-async fn look_up(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, version: Version, rng: &mut StdRng) -> Option<Found> {
+async fn look_up(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, rng: &mut StdRng) -> Option<Found> {
     let deadline = Instant::now() + fleet.timing.lookup_timeout;
     let mut wait = fleet.timing.lookup_retry;
     loop {
         node.count(|counts| counts.lookups += 1);
-        match ironic.look_up(version, &node.mac).await {
+        match ironic.look_up(&node.mac).await {
             Ok(found) => return Some(found),
             Err(error) => tracing::debug!(node = node.index, %error, "lookup"),
         }
@@ -114,13 +113,12 @@ async fn serve(
     node: Arc<Node>,
     stop: CancellationToken,
     ironic: Ironic<'_>,
-    version: Version,
     found: Found,
     mut rng: StdRng,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let address = listener.local_addr()?;
-    let identity = if fleet.options.tls_agents && version >= AUTO_TLS { Some(tls::identity(address.ip())?) } else { None };
+    let identity = if fleet.options.tls_agents && ironic.version().await >= AUTO_TLS { Some(tls::identity(address.ip())?) } else { None };
     let (tls, verify_ca) = identity.map(|identity| (identity.acceptor, identity.certificate_pem)).unzip();
     let heartbeat = Heartbeat {
         node_uuid: found.node_uuid,
@@ -142,16 +140,16 @@ async fn serve(
     let tasks = fleet.tasks.clone();
     fleet.tasks.spawn(http::serve(Site { listener, tls, router, connections: CONNECTIONS, stop: stop.clone(), tasks }));
     node.set_stage(&stop, AgentStage::Alive);
-    heartbeats(&agent, &ironic, version, &heartbeat, found.heartbeat_timeout, &mut rng).await;
+    heartbeats(&agent, &ironic, &heartbeat, found.heartbeat_timeout, &mut rng).await;
     Ok(())
 }
 
 /// At once, then at a random part of the timeout, sooner when a command ends; never stops by itself.
-async fn heartbeats(agent: &Agent, ironic: &Ironic<'_>, version: Version, heartbeat: &Heartbeat, timeout: Duration, rng: &mut StdRng) {
+async fn heartbeats(agent: &Agent, ironic: &Ironic<'_>, heartbeat: &Heartbeat, timeout: Duration, rng: &mut StdRng) {
     let timing = agent.fleet.timing;
     loop {
         agent.node.count(|counts| counts.heartbeats += 1);
-        let sent = ironic.heartbeat(version, heartbeat).await;
+        let sent = ironic.heartbeat(heartbeat).await;
         let wait = match sent {
             Ok(()) => timeout.mul_f64(rng.random_range(0.3..0.6)),
             Err(error) => {

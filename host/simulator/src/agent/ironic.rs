@@ -1,6 +1,7 @@
 //! What an agent asks of the Ironic API: its version, its node, and to be heard.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -82,22 +83,26 @@ pub(crate) struct Heartbeat {
 pub(crate) struct Ironic<'a> {
     client: &'a reqwest::Client,
     base: &'a str,
+    version: OnceLock<Version>,
 }
 
 impl<'a> Ironic<'a> {
     pub fn new(client: &'a reqwest::Client, url: &'a str) -> Self {
-        Self { client, base: url.trim_end_matches('/') }
+        Self { client, base: url.trim_end_matches('/'), version: OnceLock::new() }
     }
 
-    /// The newest version that the API serves.
+    /// The newest version that the API serves. As a real agent, it asks again until it was told once: the API may be down just now.
     pub async fn version(&self) -> Version {
+        if let Some(version) = self.version.get() {
+            return *version;
+        }
         let asked = async {
             let request = self.client.get(format!("{}/", self.base)).header("Accept", "application/json");
             let body: Value = serde_json::from_slice(&answer(request).await?)?;
             Ok::<_, AskError>(body.pointer("/default_version/version").and_then(Value::as_str).and_then(Version::parse))
         };
         match asked.await {
-            Ok(Some(version)) => version,
+            Ok(Some(version)) => *self.version.get_or_init(|| version),
             Ok(None) => FALLBACK,
             Err(error) => {
                 tracing::debug!(%error, "version of the API");
@@ -107,7 +112,8 @@ impl<'a> Ironic<'a> {
     }
 
     /// Finds the node that has a port with this MAC address.
-    pub async fn look_up(&self, version: Version, mac: &str) -> Result<Found, AskError> {
+    pub async fn look_up(&self, mac: &str) -> Result<Found, AskError> {
+        let version = self.version().await;
         let request = self
             .client
             .get(format!("{}/v1/lookup", self.base))
@@ -124,7 +130,8 @@ impl<'a> Ironic<'a> {
     }
 
     /// Tells the API that the agent is there.
-    pub async fn heartbeat(&self, version: Version, heartbeat: &Heartbeat) -> Result<(), AskError> {
+    pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), AskError> {
+        let version = self.version().await;
         let mut body = Map::new();
         body.insert("callback_url".into(), json!(heartbeat.callback_url));
         if version >= Version(1, 62) {
