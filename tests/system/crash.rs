@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
 use wrought_simulator::Faults;
@@ -143,7 +144,8 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
 #[test]
 fn a_host_that_is_killed_again_and_again_loses_no_node() {
     run(async {
-        let mut world = World::new(Setup::default()).await;
+        let host = HostConfig { log: "info,wrought_conductor=debug", ..HostConfig::default() };
+        let mut world = World::new(Setup { host, ..Setup::default() }).await;
         let nodes: Vec<(String, Option<usize>)> =
             join_all((0..6).map(|_| world.available())).await.iter().map(|node| (node.uuid.clone(), node.server)).collect();
         let seed: u64 = std::process::id().into();
@@ -161,7 +163,7 @@ fn a_host_that_is_killed_again_and_again_loses_no_node() {
         }
         for (uuid, server) in nodes {
             let node = Node { world: &world, uuid, server };
-            let rested = until("the node rests", async || Some(node.get().await).filter(|node| node["reservation"].is_null())).await;
+            let rested = node.rest().await;
             match rested["provision_state"].as_str().unwrap() {
                 "active" => assert_eq!(node.counts().image_writes, 1),
                 "deploy failed" => {
@@ -173,6 +175,58 @@ fn a_host_that_is_killed_again_and_again_loses_no_node() {
             }
         }
     });
+}
+
+#[test]
+fn an_agent_that_boots_while_the_host_is_away_is_found_when_it_is_back() {
+    run(async {
+        let mut world = World::new(Setup { servers: 1, fleet: |options| options.boot_delay = LONG, ..Setup::default() }).await;
+        let node = world.available().await;
+        node.provision("active").await;
+        node.pass("wait call-back").await;
+        let (uuid, server) = (node.uuid.clone(), node.server);
+        world.host.kill().await;
+        until("the agent asks in vain", async || (world.fleet.counts(0).unwrap().lookups > 0).then_some(())).await;
+        world.host.start_again().await;
+        Node { world: &world, uuid, server }.reach("active").await;
+    });
+}
+
+#[test]
+fn a_token_that_was_lost_with_the_host_is_given_anew_and_one_that_was_shown_is_not() {
+    run(async {
+        let mut world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let node = world.available().await;
+        node.set_faults(Faults { vanish_on_boot: true, ..Faults::default() });
+        node.provision("active").await;
+        node.pass("wait call-back").await;
+        let (uuid, server) = (node.uuid.clone(), node.server);
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            tokens.push(looked_up(&world).await);
+            world.host.kill().await;
+            world.host.start_again().await;
+        }
+        tokens.push(looked_up(&world).await);
+        assert!(tokens.iter().all(|token| token != "******"), "{tokens:?}");
+        assert_eq!(looked_up(&world).await, "******", "this host has given one already");
+
+        let beat = |token: &str| json!({"callback_url": "https://127.0.0.1:9", "agent_version": "13.0.0", "agent_token": token});
+        let heartbeat = async |token: &str| world.api().call(Method::POST, &format!("/v1/heartbeat/{uuid}"), &beat(token)).await.status;
+        assert_eq!((heartbeat(&tokens[0]).await, heartbeat(&tokens[1]).await, heartbeat(&tokens[2]).await), (400, 400, 202));
+        world.host.kill().await;
+        world.host.start_again().await;
+        let node = Node { world: &world, uuid, server };
+        if node.state().await == "wait call-back" {
+            assert_eq!(looked_up(&world).await, "******", "the agent has it");
+        }
+    });
+}
+
+/// The token that the server's agent would be given.
+async fn looked_up(world: &World) -> String {
+    let answer = world.api().get(&format!("/v1/lookup?addresses={}", world.fleet.nodes()[0].mac)).await.ok();
+    answer["config"]["agent_token"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -159,13 +159,17 @@ impl Conductor {
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
     }
 
-    /// A new token, unless one was given out in this boot.
+    /// A new token, unless one was given out in this boot of the machine.
     async fn token_for(&self, node: NodeId) -> Result<Option<String>, Refusal> {
         // Two lookups of one node at once must not both get a token.
         let gate = self.gate(node);
         let _inside = gate.lock().await;
-        if self.0.store.agent_session(node).await.map_err(convert::refusal)?.is_some() {
-            return Ok(None);
+        if let Some(given) = self.0.store.agent_session(node).await.map_err(convert::refusal)? {
+            // A host that was killed may have kept a token and never sent it: then nobody has shown it, and the agent asks again.
+            let lost = given.first_heartbeat_at.is_none() && given.issued_at < self.0.started_at;
+            if !lost {
+                return Ok(None);
+            }
         }
         let token = new_token();
         let session = AgentSession {

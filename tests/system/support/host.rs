@@ -14,7 +14,7 @@ use super::Api;
 
 /// A first start compiles the shipped drivers.
 const READY: Duration = Duration::from_secs(60);
-const LOG_LINES: usize = 60;
+const LOG_LINES: usize = 100;
 
 /// What differs from host to host.
 #[derive(Debug, Clone)]

@@ -29,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(15);
 /// One for all tests: a fleet that several tests use outlives each of them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nobody else installs a provider");
+    // What the fleet does, for whoever looks for the reason of a failure.
+    if let Ok(filter) = std::env::var("WROUGHT_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
 
@@ -38,13 +42,17 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Looks again and again until there is something to see.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_patience_ends(look).await.unwrap_or_else(|| panic!("{what}: not after {} s", PATIENCE.as_secs()))
+}
+
+async fn until_patience_ends<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let began = Instant::now();
-    loop {
+    while began.elapsed() < PATIENCE {
         if let Some(seen) = look().await {
-            return seen;
+            return Some(seen);
         }
-        assert!(began.elapsed() < PATIENCE, "{what}: not after {} s", PATIENCE.as_secs());
         tokio::time::sleep(LOOK).await;
     }
+    None
 }

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_simulator::{Counts, Faults};
 
-use super::{Answer, World, until};
+use super::{Answer, World, until, until_patience_ends};
 
 /// Part of the user data in the config drives of tests; found nowhere else.
 pub const DRIVE_TEXT: &str = "drive-content-91b7d4";
@@ -56,21 +56,36 @@ impl Node<'_> {
         self.world.api().call(Method::PATCH, &self.path(""), &change).await.ok()
     }
 
-    /// Waits until the node rests in a state: no target, nobody holds it. Panics when it rests in another failed one.
+    /// Waits until the node rests in a state: nobody holds it. Panics when it rests in another failed one.
     pub async fn reach(&self, state: &str) -> Value {
-        until(&format!("node {} in {state}", self.uuid), async || {
-            let node = self.get().await;
+        self.see(state, |node| {
             let now = node["provision_state"].as_str().unwrap();
             let rests = node["reservation"].is_null();
             assert!(!rests || now == state || !now.ends_with("failed"), "{now} instead of {state}: {}", node["last_error"]);
-            (rests && now == state).then_some(node)
+            rests && now == state
         })
         .await
     }
 
+    /// Waits until nobody holds the node.
+    pub async fn rest(&self) -> Value {
+        self.see("any state, at rest", |node| node["reservation"].is_null()).await
+    }
+
     /// Waits until the node passes through a state.
     pub async fn pass(&self, state: &str) {
-        until(&format!("node {} passes {state}", self.uuid), async || (self.state().await == state).then_some(())).await;
+        self.see(state, |node| node["provision_state"] == state).await;
+    }
+
+    async fn see(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let seen = until_patience_ends(async || Some(self.get().await).filter(&wanted)).await;
+        match seen {
+            Some(node) => node,
+            None => {
+                let machine = self.server.and_then(|server| self.world.fleet.node(server));
+                panic!("not in {what} in time: {}\n{machine:#?}", self.get().await);
+            }
+        }
     }
 
     pub async fn make_available(&self) {
