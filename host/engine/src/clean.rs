@@ -32,8 +32,7 @@ impl Run<'_> {
             (Phase::CleanStep, Returned::Done) if self.operation.abort_after => self.aborted(),
             (Phase::CleanStep, Returned::Done) => {
                 self.operation.index = self.operation.index.saturating_add(1);
-                self.next_clean_step();
-                Ok(())
+                self.next_clean_step()
             }
             (Phase::TearDownCleaning, Returned::Done) if self.operation.failure.is_some() => self.fail_now(),
             (Phase::TearDownCleaning, Returned::Done) => self.cleaned(),
@@ -64,17 +63,21 @@ impl Run<'_> {
         let steps: Vec<serde_json::Value> = plan.iter().map(|step| shown(step).into()).collect();
         self.node.driver_internal_info.insert("clean_steps".into(), steps.into());
         self.operation.plan = plan;
-        self.next_clean_step();
-        Ok(())
+        self.next_clean_step()
     }
 
-    fn next_clean_step(&mut self) {
+    fn next_clean_step(&mut self) -> Result<(), Impossible> {
         if self.operation.plan.get(self.operation.index).is_some() {
             self.begin_step(Phase::CleanStep);
-        } else {
-            self.node.clean_step = wrought_domain::Map::new();
-            self.call(Phase::TearDownCleaning, Cause::First);
+            return Ok(());
         }
+        self.node.clean_step = wrought_domain::Map::new();
+        if self.operation.disable_ramdisk {
+            // Nothing was booted, so nothing is taken away: the machine goes on with what it runs.
+            return self.cleaned();
+        }
+        self.call(Phase::TearDownCleaning, Cause::First);
+        Ok(())
     }
 
     fn cleaned(&mut self) -> Result<(), Impossible> {

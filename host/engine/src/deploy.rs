@@ -32,7 +32,10 @@ impl Run<'_> {
     /// because then the agent is up and its own steps are known.
     fn plan_deployment(&mut self, offered: &[Step]) -> Result<(), Impossible> {
         let complete = !self.operation.plan.is_empty();
-        let wanted = match deployment(offered, &self.operation.asked, complete) {
+        // Without the core step no agent is booted, so what nobody offers now will not be offered later either.
+        let without_agent =
+            self.operation.asked.iter().any(|call| (&*call.interface, &*call.step, call.priority) == ("deploy", "deploy", Some(0)));
+        let wanted = match deployment(offered, &self.operation.asked, complete || without_agent) {
             Ok(plan) => plan,
             Err(error) => return self.fail(error.to_string()),
         };

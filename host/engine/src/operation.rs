@@ -49,6 +49,10 @@ pub struct Operation {
     pub disable_ramdisk: bool,
     /// Seconds that a power request may take, where it said so.
     pub power_timeout: Option<u32>,
+    /// The host was stopping when the command that follows from this state was due, so it was not carried out:
+    /// it is as it was before, and the next start begins it.
+    #[serde(default)]
+    pub held_back: bool,
 }
 
 /// A verb that is to be begun.
@@ -229,6 +233,8 @@ pub enum Event {
     },
     /// The host stopped while the command was in flight; nothing is known of its end.
     Interrupted,
+    /// An operator ended the maintenance in which the wait rested.
+    MaintenanceEnded,
 }
 
 /// What came of a command.

@@ -1,6 +1,7 @@
 //! One step of the lifecycle: what every kind of operation has in common.
 
 use jiff::{SignedDuration, Timestamp};
+use wrought_domain::node::{MAX_TEXT, cut};
 use wrought_domain::state::{Event as Transition, ProvisionState};
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, ErrorKind, Fence, Function, Map, Node, Principal};
@@ -18,6 +19,9 @@ const MAX_CLEAN_UP_CALLS: u32 = 100;
 
 /// After this long the answer to a test is taken for lost.
 const LOST_TEST_MS: i64 = 60_000;
+
+/// Between two looks at an operation that rests in maintenance.
+const RESTING_MS: i64 = 600_000;
 
 /// An event that means nothing in the node's state. Nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +62,7 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         calls: 0,
         disable_ramdisk: request.disable_ramdisk,
         power_timeout: request.power_timeout,
+        held_back: false,
     };
     let mut run = Run::new(node, operation, settings, now);
     // A power request does not make good what made the node fail.
@@ -86,8 +91,10 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
     match event {
         Event::Returned(_) if run.operation.waiting.is_some() => return Err(Impossible::Late),
         Event::Returned(returned) => run.returned(returned)?,
+        Event::Tested { .. } | Event::Heartbeat | Event::Due if run.rests() => run.rest()?,
         Event::Tested { met } => run.tested(met)?,
         Event::Heartbeat | Event::Due => run.test_now()?,
+        Event::MaintenanceEnded => run.wait_anew()?,
         Event::Abort => run.abort()?,
         Event::Delete { principal } => run.delete_instead(principal)?,
         Event::Interrupted => run.interrupted()?,
@@ -134,6 +141,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn note(&mut self, severity: Severity, event_type: &str, event: String) {
+        let event = cut(&event, MAX_TEXT);
         self.history.push(HistoryEntry { severity, event_type: event_type.to_owned(), event });
     }
 
@@ -239,6 +247,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// In maintenance no operation goes on from a state in which the machine is waited for, and no time runs out.
+    fn rests(&self) -> bool {
+        self.node.maintenance
+            && self.operation.waiting.is_some()
+            && matches!(self.node.provision_state, ProvisionState::WaitCallBack | ProvisionState::CleanWait)
+    }
+
+    fn rest(&mut self) -> Result<(), Impossible> {
+        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
+        waiting.due = later(self.now, RESTING_MS);
+        Ok(())
+    }
+
+    /// Gives the wait its whole time again, because an unknown part of it is not the machine's fault, and has it tested.
+    fn wait_anew(&mut self) -> Result<(), Impossible> {
+        let now = self.now;
+        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
+        let whole = waiting.deadline.duration_since(waiting.since);
+        waiting.deadline = waiting.deadline.max(now.checked_add(whole).unwrap_or(Timestamp::MAX));
+        waiting.since = now;
+        if self.rests() { self.rest() } else { self.test_now() }
+    }
+
     fn tested(&mut self, met: bool) -> Result<(), Impossible> {
         let Some(mut waiting) = self.operation.waiting.clone() else { return Err(Impossible::Late) };
         if !met && self.now < waiting.deadline {
@@ -285,6 +316,7 @@ impl<'a> Run<'a> {
             Some(step) => format!("step {}: {text}", step.id()),
             None => text,
         };
+        let text = cut(&text, MAX_TEXT);
         let phase = self.operation.phase;
         self.operation.failure = Some(Failure { text, aborted: false, in_step });
         self.operation.waiting = None;
@@ -293,7 +325,7 @@ impl<'a> Run<'a> {
             Phase::DeployStep => self.call(Phase::CleanUp, Cause::First),
             // Listed again after the core step: the machine runs the agent by now.
             Phase::ListDeploySteps if !self.operation.plan.is_empty() => self.call(Phase::CleanUp, Cause::First),
-            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep => {
+            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep if !self.operation.disable_ramdisk => {
                 self.call(Phase::TearDownCleaning, Cause::First);
             }
             _ => self.fail_now()?,
@@ -390,6 +422,9 @@ impl<'a> Run<'a> {
         self.apply_if_allowed(Transition::Abort);
         self.apply_if_allowed(Transition::Fail);
         self.node.fail_with(&text);
+        if self.operation.disable_ramdisk {
+            return self.fail_now();
+        }
         self.call(if what == "clean" { Phase::TearDownCleaning } else { Phase::CleanUp }, Cause::First);
         Ok(())
     }
@@ -415,7 +450,15 @@ impl<'a> Run<'a> {
     /// contract, is done again; a step may have changed the machine, so it is not.
     fn interrupted(&mut self) -> Result<(), Impossible> {
         if self.operation.waiting.is_some() {
-            return self.test_now();
+            return self.wait_anew();
+        }
+        if std::mem::take(&mut self.operation.held_back) {
+            match self.operation.phase {
+                Phase::Verify => self.commands.push(Command::ReadPower),
+                Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
+                phase => self.call(phase, self.operation.cause),
+            }
+            return Ok(());
         }
         match self.operation.phase {
             Phase::Verify => self.commands.push(Command::ReadPower),

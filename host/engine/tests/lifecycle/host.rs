@@ -20,6 +20,8 @@ pub struct Host {
     pub testing: usize,
     pub history: Vec<HistoryEntry>,
     pub wiped: Vec<Wipe>,
+    /// The next operation is begun with `disable_ramdisk`.
+    pub without_ramdisk: bool,
 }
 
 impl Host {
@@ -31,7 +33,17 @@ impl Host {
         node.instance_info.insert("image_source".into(), "http://192.0.2.2/disk.qcow2".into());
         node.instance_uuid = Some(uuid::Uuid::max());
         let settings = Settings::default();
-        Self { node, operation: None, settings, now, in_flight: None, testing: 0, history: Vec::new(), wiped: Vec::new() }
+        Self {
+            node,
+            operation: None,
+            settings,
+            now,
+            in_flight: None,
+            testing: 0,
+            history: Vec::new(),
+            wiped: Vec::new(),
+            without_ramdisk: false,
+        }
     }
 
     pub fn try_begin(&mut self, kind: Kind, asked: Vec<StepCall>) -> Result<(), Impossible> {
@@ -42,7 +54,7 @@ impl Host {
             principal: Principal::noauth(),
             drivers: Vec::new(),
             asked,
-            disable_ramdisk: false,
+            disable_ramdisk: self.without_ramdisk,
             power_timeout: None,
         };
         let mut node = self.node.clone();

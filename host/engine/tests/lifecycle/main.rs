@@ -6,4 +6,5 @@ mod clean;
 mod deploy;
 mod host;
 mod power;
+mod rest;
 mod tear_down;
