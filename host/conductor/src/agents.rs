@@ -19,6 +19,7 @@ use wrought_storage::{AgentSession, NodeRef};
 use crate::conductor::{Conductor, HandleError};
 use crate::convert;
 use crate::seen::Seen;
+use crate::world::without_image_secrets;
 use crate::{Heartbeat, Lookup, Refusal};
 
 /// Bytes of a certificate.
@@ -81,6 +82,11 @@ impl Agents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }
 
+    /// Makes no entry: nodes without an operation are asked for as well.
+    fn session(&self, node: NodeId) -> Option<AgentSession> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node)?.session.clone()
+    }
+
     /// Whether the agent was heard after `since`.
     pub(crate) fn heard_after(&self, node: NodeId, since: Timestamp) -> bool {
         self.with(node, |known| known.last_heartbeat.is_some_and(|last| last > since))
@@ -113,7 +119,7 @@ fn same_secret(a: &str, b: &str) -> bool {
 impl Conductor {
     /// The session of a node's agent.
     pub(crate) async fn agent_session(&self, node: NodeId) -> Result<Option<AgentSession>, DriverError> {
-        if let Some(session) = self.0.agents.with(node, |known| known.session.clone()) {
+        if let Some(session) = self.0.agents.session(node) {
             return Ok(Some(session));
         }
         self.0.store.agent_session(node).await.map_err(|error| convert::store_error(&error))
@@ -152,18 +158,22 @@ impl Conductor {
                 _ => return Err(not_found()),
             },
         };
-        let stored = self.0.store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
-        let node = stored.map(|stored| stored.value).filter(|node| node.provision_state.allows_lookup()).ok_or_else(not_found)?;
+        let allowed = async || -> Result<Option<Node>, Refusal> {
+            let stored = self.0.store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
+            Ok(stored.map(|stored| stored.value).filter(|node| node.provision_state.allows_lookup()))
+        };
+        allowed().await?.ok_or_else(not_found)?;
+        // Two lookups of one node at once must not both get a token, and none is made for an operation that has just ended.
+        let gate = self.gate(id);
+        let _inside = gate.lock().await;
+        let node = allowed().await?.ok_or_else(not_found)?;
         let token = self.token_for(id).await?;
         tracing::info!(node = %id, %peer, new = token.is_some(), "agent lookup");
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
     }
 
-    /// A new token, unless one was given out in this boot of the machine.
+    /// A new token, unless one was given out in this boot of the machine. The node's gate is held.
     async fn token_for(&self, node: NodeId) -> Result<Option<String>, Refusal> {
-        // Two lookups of one node at once must not both get a token.
-        let gate = self.gate(node);
-        let _inside = gate.lock().await;
         if let Some(given) = self.0.store.agent_session(node).await.map_err(convert::refusal)? {
             // A host that was killed may have kept a token and never sent it: then nobody has shown it, and the agent asks again.
             let lost = given.first_heartbeat_at.is_none() && given.issued_at < self.0.started_at;
@@ -236,7 +246,9 @@ impl Conductor {
         if beat.agent_verify_ca.as_ref().is_some_and(|pem| pem.len() > MAX_PEM) {
             return Err(invalid("agent_verify_ca is too large"));
         }
-        if session.verify_ca.is_some() && beat.agent_verify_ca.is_some() && session.verify_ca != beat.agent_verify_ca {
+        // Whoever began without a certificate cannot bring one later either.
+        let begun = session.first_heartbeat_at.is_some();
+        if begun && beat.agent_verify_ca.is_some() && session.verify_ca != beat.agent_verify_ca {
             return Err(invalid("Detected change in ramdisk provided \"agent_verify_ca\""));
         }
         let networks = &self.0.callback_networks.callback_allowed_networks;
@@ -282,7 +294,7 @@ fn lookup_node(node: &Node) -> Map {
     let mut shown = Map::new();
     shown.insert("uuid".into(), node.uuid.to_string().into());
     shown.insert("properties".into(), mask::masked(&node.properties).into());
-    shown.insert("instance_info".into(), mask::masked_instance_info(&node.instance_info).into());
+    shown.insert("instance_info".into(), mask::masked_instance_info(&without_image_secrets(&node.instance_info)).into());
     shown.insert("driver_internal_info".into(), mask::masked(&node.driver_internal_info).into());
     shown
 }

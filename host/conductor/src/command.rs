@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Principal, Step, StepCall};
 use wrought_drivers::contract::task;
@@ -10,12 +11,28 @@ use wrought_drivers::journal::Header;
 use wrought_drivers::{Answer, Driver, DriverState, Outcome, Snapshot, call, serving};
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
 use wrought_hardware::PowerAction as BmcAction;
+use wrought_hardware::secrets::Secrets;
 
 use crate::conductor::Conductor;
 use crate::convert;
 use crate::gate::Tag;
 use crate::seen::Seen;
-use crate::world::NodeWorld;
+use crate::world::{NodeWorld, hide_arguments, secrets, without_image_secrets};
+
+/// A test, a reading or a change of power is given up after this long. Less than the engine waits for a test.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(50);
+
+/// What an error says becomes `last_error`, so what is secret on the node is masked in it.
+fn without_secrets(node: &Node, event: Event) -> Event {
+    match event {
+        Event::Returned(Returned::Refused(error)) => {
+            let message = secrets(node, None).scrub_text(&error.message);
+            Event::Returned(Returned::Refused(DriverError { message, ..error }))
+        }
+        Event::Returned(Returned::Fault(text)) => Event::Returned(Returned::Fault(secrets(node, None).scrub_text(&text))),
+        other => other,
+    }
+}
 
 /// A driver and its bases, by registered name.
 pub(crate) type Chain = Vec<(DriverName, Arc<Driver>)>;
@@ -35,22 +52,44 @@ impl Conductor {
     pub(crate) fn carry_out(&self, node: &Node, operation: &Operation, command: Command) {
         let (this, node, operation) = (self.clone(), node.clone(), operation.clone());
         let tag = Tag::of(&operation);
-        self.spawn(async move {
+        self.spawn_command(async move {
             let id = node.uuid;
-            let (event, seen) = match command {
-                Command::Call { function, cause, step } => {
-                    let (returned, seen) = this.call_drivers(&node, &operation, function, cause, step.as_ref()).await;
-                    (Event::Returned(returned), seen)
-                }
-                Command::Test(condition) => {
-                    let (met, seen) = this.test(&node, &operation, &condition).await;
-                    (Event::Tested { met }, seen)
-                }
-                Command::ReadPower => this.read_power(&node).await,
-                Command::SetPower(action) => (Event::Returned(this.set_bmc_power(&node, action).await), Seen::default()),
+            // The operation must hear of its command whatever happens: a panic or a reply that never comes is an answer, too.
+            let lost = match &command {
+                Command::Test(_) => Event::Tested { met: false },
+                _ => Event::Returned(Returned::Fault("a fault in the host: the command broke; the host's log says more".into())),
             };
-            this.handle(id, Some(tag), event, seen).await;
+            let patience = if matches!(command, Command::Call { .. }) { None } else { Some(COMMAND_DEADLINE) };
+            let work = std::panic::AssertUnwindSafe(this.work(&node, &operation, command)).catch_unwind();
+            let done = match patience {
+                Some(patience) => tokio::time::timeout(patience, work).await.ok(),
+                None => Some(work.await),
+            };
+            let (event, seen) = match done {
+                Some(Ok(done)) => done,
+                Some(Err(_)) => (lost, Seen::default()),
+                None => {
+                    tracing::warn!(node = %id, "a command was given up after {} s", COMMAND_DEADLINE.as_secs());
+                    (lost, Seen::default())
+                }
+            };
+            this.handle(id, Some(tag), without_secrets(&node, event), seen).await;
         });
+    }
+
+    async fn work(&self, node: &Node, operation: &Operation, command: Command) -> (Event, Seen) {
+        match command {
+            Command::Call { function, cause, step } => {
+                let (returned, seen) = self.call_drivers(node, operation, function, cause, step.as_ref()).await;
+                (Event::Returned(returned), seen)
+            }
+            Command::Test(condition) => {
+                let (met, seen) = self.test(node, operation, &condition).await;
+                (Event::Tested { met }, seen)
+            }
+            Command::ReadPower => self.read_power(node).await,
+            Command::SetPower(action) => (Event::Returned(self.set_bmc_power(node, action).await), Seen::default()),
+        }
     }
 
     async fn read_power(&self, node: &Node) -> (Event, Seen) {
@@ -174,7 +213,8 @@ impl Conductor {
             Err(error) => return host_failed(&error),
         };
         let header = self.header(name, driver, &callee, &ports, state);
-        let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation));
+        let step = callee.step.map(step_call);
+        let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()));
         let journal = callee.operation.and(self.0.journal.clone());
         let completed = call(self.0.catalog.runtime(), driver, header, world.clone(), journal).await;
         self.0.stats.record(completed.cpu);
@@ -197,12 +237,12 @@ impl Conductor {
         state: DriverState,
     ) -> Header {
         let (node, operation) = (callee.node, callee.operation);
-        let step = callee.step.map(|step| StepCall {
-            interface: step.interface.clone(),
-            step: step.step.clone(),
-            args: step.args.clone(),
-            priority: None,
+        // Neither the driver nor the record sees a secret.
+        let step = callee.step.map(step_call).map(|mut step| {
+            hide_arguments(&mut step.args, "step", &mut Secrets::default());
+            step
         });
+        let shown = Node { instance_info: without_image_secrets(&node.instance_info), ..node.clone() };
         let now = Timestamp::now();
         let present = |key: &str| node.instance_info.get(key).is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
         Header {
@@ -227,7 +267,7 @@ impl Conductor {
                     id: operation.map(|operation| operation.id.to_string()).unwrap_or_default(),
                     name: operation.map_or("validate", |operation| operation.kind.name()).to_owned(),
                 },
-                node: Snapshot::node_view(node),
+                node: Snapshot::node_view(&shown),
                 ports: ports.iter().map(Snapshot::port_view).collect(),
                 traits: node.traits.clone(),
                 lock_mode: if operation.is_some() { task::LockMode::Exclusive } else { task::LockMode::Shared },
@@ -250,6 +290,10 @@ impl Conductor {
             other => Err(other),
         }
     }
+}
+
+fn step_call(step: &Step) -> StepCall {
+    StepCall { interface: step.interface.clone(), step: step.step.clone(), args: step.args.clone(), priority: None }
 }
 
 fn returned(outcome: Outcome) -> Returned {

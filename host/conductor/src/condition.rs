@@ -40,6 +40,8 @@ impl Conductor {
                     met
                 }
                 Condition::AgentCommand { id } => self.command_ended(node, operation, id).await,
+                // A driver may wait for no other lock than it may take.
+                Condition::Lock { name } if !crate::world::names_lock(node, name) => false,
                 Condition::Lock { name } => self
                     .0
                     .store
@@ -82,7 +84,7 @@ impl Conductor {
     /// An agent that has forgotten the command was restarted, and does not run it any more.
     async fn command_ended(&self, node: &Node, operation: &Operation, id: &str) -> bool {
         use wrought_drivers::capability::Agent as _;
-        let world = NodeWorld::new(self.clone(), node.clone(), Vec::new(), Some(operation));
+        let world = NodeWorld::new(self.clone(), node.clone(), Vec::new(), Some(operation), None);
         match world.command(id.to_owned()).await {
             Ok(command) => command.status != CommandStatus::Running,
             Err(error) => error.kind == ErrorKind::NotFound,

@@ -10,13 +10,14 @@ use tokio_util::task::TaskTracker;
 use wrought_domain::NodeId;
 use wrought_drivers::journal::Journal;
 use wrought_drivers::{Catalog, DriversConfig, Rejection, Runtime, RuntimeError};
-use wrought_engine::{Advance, Event, Impossible, Lifecycle, Settings, step};
+use wrought_engine::{Advance, Event, Impossible, Lifecycle, Returned, Settings, step};
 use wrought_hardware::agent::AgentClients;
 use wrought_hardware::image::Images;
 use wrought_hardware::redfish::RedfishRegistry;
 use wrought_hardware::{AgentConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig};
 use wrought_storage::{Commit, NodeRef, Store, StoreError};
 
+use crate::Refusal;
 use crate::agents::Agents;
 use crate::config::{ConductorConfig, DeployConfig};
 use crate::drivers::Grants;
@@ -24,6 +25,12 @@ use crate::gate::{Gate, Gates, Held, Inside, Tag};
 use crate::machine::Machines;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
+
+/// Until an event that could not be stored is tried again, at first; grows.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// What this pause grows to.
+const RETRY_LAST: Duration = Duration::from_secs(30);
 
 /// Fake machines that are remembered.
 const FAKE_MACHINES: usize = 100_000;
@@ -177,16 +184,56 @@ impl Conductor {
         }
     }
 
+    /// Starts a command. What is stored says that it began, so it does, stopping or not.
+    pub(crate) fn spawn_command(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
     pub(crate) fn gate(&self, node: NodeId) -> Gate {
         self.0.gates.get(node)
     }
 
-    /// Handles an event of a node's operation, for a command that was carried out.
+    /// Handles an event of a node's operation, for a command that was carried out. Nobody else will tell of it, so a
+    /// store that fails is tried again until the host stops.
     pub(crate) async fn handle(&self, node: NodeId, tag: Option<Tag>, event: Event, seen: Seen) {
-        match self.try_handle(node, tag, event, seen).await {
-            Ok(()) | Err(HandleError::Impossible(Impossible::Late)) => {}
-            Err(error) => tracing::error!(%node, %error, "an event could not be handled"),
+        let mut pause = RETRY_FIRST;
+        loop {
+            match self.try_handle(node, tag.clone(), event.clone(), seen.clone()).await {
+                Ok(()) | Err(HandleError::Impossible(Impossible::Late)) => return,
+                Err(HandleError::Impossible(impossible)) => {
+                    tracing::error!(%node, %impossible, "an event does not fit the state, so the operation fails");
+                    let text = format!("a fault in the host: {impossible}");
+                    let failed = self.try_handle(node, tag, Event::Returned(Returned::Fault(text)), Seen::default()).await;
+                    if let Err(error) = failed {
+                        tracing::error!(%node, %error, "the operation could not be ended");
+                    }
+                    return;
+                }
+                Err(HandleError::Store(error @ (StoreError::Closed | StoreError::StaleFence(_) | StoreError::NotFound { .. }))) => {
+                    tracing::warn!(%node, %error, "an event is dropped");
+                    return;
+                }
+                Err(HandleError::Store(error)) => {
+                    tracing::error!(%node, ?error, "an event could not be stored; it is tried again");
+                    tokio::select! {
+                        () = self.0.stopping.cancelled() => return,
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_LAST),
+                    }
+                }
+            }
         }
+    }
+
+    /// Carries a request through even when the one who asked goes away: what was stored must be followed by what it
+    /// leads to.
+    pub(crate) async fn through<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.0.tasks.spawn(request).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request broke");
+            Err(Refusal::Internal("the request broke through a fault in the host; its log says more".into()))
+        })
     }
 
     /// Handles an event: one at a time per node, stored before anything follows from it.
@@ -206,6 +253,7 @@ impl Conductor {
             let user = held.operation.principal.user.clone();
             let mut advance = step(lifecycle, event.clone(), &self.0.settings, Timestamp::now())?;
             crate::provision::note_progress(&mut advance, &before);
+            self.hold_back(&mut advance);
             if nothing_to_store(&before, &advance) {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
@@ -224,6 +272,18 @@ impl Conductor {
                     return Err(error.into());
                 }
             }
+        }
+    }
+
+    /// A stopping host begins nothing any more. That it did not is stored, or the next start would take it for begun.
+    pub(crate) fn hold_back(&self, advance: &mut Advance) {
+        if self.0.stopping.is_cancelled()
+            && let Some(operation) = &mut advance.next.operation
+            && operation.waiting.is_none()
+            && !advance.commands.is_empty()
+        {
+            operation.held_back = true;
+            advance.commands.clear();
         }
     }
 

@@ -13,6 +13,9 @@ use crate::Refusal;
 use crate::conductor::Conductor;
 use crate::convert;
 
+/// Marks the description of a version that came with a host.
+const SHIPPED: &str = "shipped";
+
 /// What each driver may use: by name for those that an operator granted, by digest for shipped ones.
 #[derive(Default)]
 pub(crate) struct Grants {
@@ -30,6 +33,10 @@ impl Grants {
         }
     }
 
+    fn grant_shipped(&self, digest: &Digest, set: &Set) {
+        self.shipped.write().unwrap_or_else(PoisonError::into_inner).insert(digest.clone(), set.clone());
+    }
+
     fn grant(&self, name: &DriverName, set: Set) {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), set);
     }
@@ -44,14 +51,25 @@ impl Conductor {
                 Err(error) => tracing::warn!(driver = %name, %error, "a grant is not understood and not given"),
             }
         }
-        let active = self.0.store.active().await?;
+        let mut active = self.0.store.active().await?;
         for shipped in shipped::all() {
             let driver = self.0.catalog.admit(shipped.component.to_vec()).await?;
-            self.0.grants.shipped.write().unwrap_or_else(PoisonError::into_inner).insert(driver.digest.clone(), shipped.grants);
-            self.0.store.put_driver_version(&version(&shipped.name, &driver, shipped.component.len())).await?;
-            let chosen = active.iter().find(|active| active.name == shipped.name);
+            let mut version = version(&shipped.name, &driver, shipped.component.len());
+            version.description[SHIPPED] = true.into();
+            self.0.store.put_driver_version(&version).await?;
+            let versions = self.0.store.driver_versions(Some(&shipped.name)).await?;
+            let came_with_a_host =
+                |digest: &Digest| versions.iter().any(|known| known.digest == *digest && known.description[SHIPPED] == true);
+            // Operations that began on the driver of a former host go on with it, so it keeps its grants.
+            for version in versions.iter().filter(|version| came_with_a_host(&version.digest)) {
+                self.0.grants.grant_shipped(&version.digest, &shipped.grants);
+            }
+            let chosen = active.iter().position(|active| active.name == shipped.name);
             // A newer host brings a newer driver; one that an operator uploaded stays.
-            if chosen.is_none() {
+            if chosen.and_then(|chosen| active.get(chosen)).is_none_or(|chosen| came_with_a_host(&chosen.digest)) {
+                if let Some(chosen) = chosen {
+                    active.remove(chosen);
+                }
                 self.0.store.activate(&shipped.name, &driver.digest).await?;
                 self.0.catalog.publish(shipped.name, driver);
             }
@@ -117,8 +135,13 @@ impl Conductor {
             self.0.store.set_grants(&name, all.names()).await.map_err(convert::refusal)?;
             self.0.grants.grant(&name, all);
         }
-        self.0.store.activate(&name, &driver.digest).await.map_err(convert::refusal)?;
-        self.0.catalog.publish(name.clone(), driver);
+        let (this, named) = (self.clone(), name.clone());
+        self.through(async move {
+            this.0.store.activate(&named, &driver.digest).await.map_err(convert::refusal)?;
+            this.0.catalog.publish(named, driver);
+            Ok(())
+        })
+        .await?;
         tracing::info!(driver = %name, version = %version.version, digest = version.digest.short(), "driver activated");
         let kept = self.versions_of(&name).await?.into_iter().find(|kept| kept.digest == version.digest).unwrap_or(version);
         Ok(self.shown(&kept))

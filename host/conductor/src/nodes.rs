@@ -12,8 +12,9 @@ use crate::{BootDevice, InterfaceValidation, Refusal};
 use wrought_domain::Function;
 use wrought_drivers::capability::{Boot as _, Network as _};
 use wrought_drivers::serving;
-use wrought_engine::Returned;
+use wrought_engine::{Event, Returned};
 
+use crate::seen::Seen;
 use crate::world::NodeWorld;
 
 impl Conductor {
@@ -49,8 +50,18 @@ impl Conductor {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
-        self.node(who, node).await?;
-        self.0.store.set_maintenance(node, on, reason).await.map(drop).map_err(convert::refusal)
+        let ends = self.node(who, node).await?.value.maintenance && !on;
+        let this = self.clone();
+        self.through(async move {
+            this.0.store.set_maintenance(node, on, reason).await.map_err(convert::refusal)?;
+            this.gate(node).lock().await.held = None;
+            if ends {
+                let waiting = this.clone();
+                this.spawn(async move { waiting.handle(node, None, Event::MaintenanceEnded, Seen::default()).await });
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Asks every interface of the node whether it has what it needs.
@@ -59,7 +70,7 @@ impl Conductor {
     /// [`Refusal::NotFound`].
     pub async fn validate(&self, who: &Principal, node: NodeId) -> Result<Vec<InterfaceValidation>, Refusal> {
         let node = self.node(who, node).await?.value;
-        let world = NodeWorld::new(self.clone(), node.clone(), Vec::new(), None);
+        let world = NodeWorld::new(self.clone(), node.clone(), Vec::new(), None, None);
         let mut all = Vec::new();
         for interface in
             ["bios", "boot", "console", "deploy", "firmware", "inspect", "management", "network", "power", "raid", "rescue", "storage"]

@@ -25,6 +25,11 @@ impl Conductor {
     /// # Errors
     /// [`Refusal`]; nothing has changed then.
     pub async fn provision(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
+        let (this, who) = (self.clone(), who.clone());
+        self.through(async move { this.provision_now(&who, node, verb, request).await }).await
+    }
+
+    async fn provision_now(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
         let stored = self.node(who, node).await?;
         allowed(&stored.value, verb)?;
         check_steps(&request)?;
@@ -57,12 +62,14 @@ impl Conductor {
     /// [`Refusal`]; nothing has changed then.
     pub async fn set_power(&self, who: &Principal, node: NodeId, target: PowerTarget, timeout_s: Option<u32>) -> Result<(), Refusal> {
         let stored = self.node(who, node).await?;
-        let off = matches!(target, PowerTarget::Off | PowerTarget::SoftOff);
-        if off && stored.value.disable_power_off {
+        // A reboot is off and on, and who must never be off is not switched off on the way either.
+        if target != PowerTarget::On && stored.value.disable_power_off {
             return Err(Refusal::Conflict(format!("Node {node} has disable_power_off set: its power can not be switched off.")));
         }
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-        self.begin_with(who, stored, Kind::Power(target), ProvisionRequest::default(), Vec::new(), timeout_s).await
+        let (this, who) = (self.clone(), who.clone());
+        let request = ProvisionRequest::default();
+        self.through(async move { this.begin_with(&who, stored, Kind::Power(target), request, Vec::new(), timeout_s).await }).await
     }
 
     /// `manage` from a failed state or from `available`: nothing is done with the machine.
@@ -77,6 +84,9 @@ impl Conductor {
 
     /// Begins an operation that drivers serve.
     async fn begin(&self, who: &Principal, mut stored: Stored<Node>, kind: Kind, request: ProvisionRequest) -> Result<(), Refusal> {
+        if let Some(host) = stored.value.reservation.clone() {
+            return Err(Refusal::Locked { node: stored.value.uuid, host });
+        }
         if kind == Kind::Verify {
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
             return self.begin_with(who, stored, kind, request, Vec::new(), None).await;
@@ -133,6 +143,7 @@ impl Conductor {
         let state = value.provision_state;
         let mut advance =
             begin(value, begun, &self.0.settings, Timestamp::now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
+        self.hold_back(&mut advance);
         let gate = self.gate(id);
         let mut inside = gate.lock().await;
         let held = self.0.store.begin(&advance, revision, &self.0.host, &who.user).await.map_err(convert::refusal)?;
@@ -149,8 +160,12 @@ impl Conductor {
         match self.try_handle(node, None, event, Seen::default()).await {
             Ok(()) => Ok(()),
             Err(HandleError::Impossible(impossible)) => {
-                let state = self.node(who, node).await?.value.provision_state;
-                Err(impossible_now(node, state, &impossible))
+                let now = self.node(who, node).await?.value;
+                // It went on while it was asked: who asks again later may be lucky.
+                Err(match now.reservation {
+                    Some(host) => Refusal::Locked { node, host },
+                    None => impossible_now(node, now.provision_state, &impossible),
+                })
             }
             Err(HandleError::Store(error)) => Err(convert::refusal(error)),
         }

@@ -36,11 +36,17 @@ pub enum MaybeSecret {
 }
 
 impl MaybeSecret {
-    fn of(text: &str) -> Self {
+    /// What a text is.
+    pub fn of(text: &str) -> Self {
         match Url::parse(text) {
             Ok(url) if is_secret(&url) => Self::Secret(text.into()),
             _ => Self::Plain(text.to_owned()),
         }
+    }
+
+    /// Whether it may only be handed on.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
     }
 
     /// The text itself, for the machine that needs it.

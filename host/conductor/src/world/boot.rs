@@ -27,12 +27,12 @@ impl NodeWorld {
     }
 
     async fn set_device(&self, device: hardware::Device, persistent: bool) -> Result<(), DriverError> {
-        self.bmc()?.set_boot_device(hardware::BootDevice { device, persistent }).await.map(drop).map_err(convert::error)
+        self.bmc()?.set_boot_device(hardware::BootDevice { device, persistent }).await.map(drop).map_err(|error| self.failed(error))
     }
 
     /// Ejects, where the machine has a drive at all.
     async fn eject(&self) -> Result<(), DriverError> {
-        match self.bmc()?.eject_media().await.map_err(convert::error) {
+        match self.bmc()?.eject_media().await.map_err(|error| self.failed(error)) {
             Err(error) if error.kind == ErrorKind::Unsupported => Ok(()),
             ejected => ejected,
         }
@@ -44,7 +44,7 @@ impl Boot for NodeWorld {
     async fn validate_boot(&self) -> Result<(), DriverError> {
         self.bmc()?;
         match self.deploy_iso().await? {
-            Some(iso) => self.conductor.0.images.policy().check("deploy_iso", &iso).await.map(drop).map_err(convert::error),
+            Some(iso) => self.conductor.0.images.policy().check("deploy_iso", &iso).await.map(drop).map_err(|error| self.failed(error)),
             None => Ok(()),
         }
     }
@@ -52,8 +52,8 @@ impl Boot for NodeWorld {
     async fn prepare_ramdisk(&self, _params: Vec<(String, String)>) -> Result<(), DriverError> {
         self.still_held().await?;
         let Some(iso) = self.deploy_iso().await? else { return Ok(()) };
-        self.conductor.0.images.policy().check("deploy_iso", &iso).await.map_err(convert::error)?;
-        self.bmc()?.insert_media(&iso).await.map_err(convert::error)?;
+        self.conductor.0.images.policy().check("deploy_iso", &iso).await.map_err(|error| self.failed(error))?;
+        self.bmc()?.insert_media(&iso).await.map_err(|error| self.failed(error))?;
         self.set_device(hardware::Device::Cdrom, false).await
     }
 
@@ -73,7 +73,7 @@ impl Boot for NodeWorld {
     }
 
     async fn boot_device(&self) -> Result<BootDevice, DriverError> {
-        match self.bmc()?.boot_device().await.map_err(convert::error)? {
+        match self.bmc()?.boot_device().await.map_err(|error| self.failed(error))? {
             Some(device) => Ok(BootDevice { device: convert::device_of(device.device), persistent: device.persistent }),
             None => Err(DriverError::new(ErrorKind::NotFound, "boot.NoOverride", "no boot device is set")),
         }
@@ -85,7 +85,7 @@ impl Boot for NodeWorld {
     }
 
     async fn boot_mode(&self) -> Result<Mode, DriverError> {
-        Ok(match self.bmc()?.boot_mode().await.map_err(convert::error)? {
+        Ok(match self.bmc()?.boot_mode().await.map_err(|error| self.failed(error))? {
             hardware::BootMode::Bios => Mode::Bios,
             hardware::BootMode::Uefi => Mode::Uefi,
         })
@@ -97,26 +97,26 @@ impl Boot for NodeWorld {
             Mode::Bios => hardware::BootMode::Bios,
             Mode::Uefi => hardware::BootMode::Uefi,
         };
-        self.bmc()?.set_boot_mode(mode).await.map_err(convert::error)
+        self.bmc()?.set_boot_mode(mode).await.map_err(|error| self.failed(error))
     }
 
     async fn secure_boot(&self) -> Result<bool, DriverError> {
-        self.bmc()?.secure_boot().await.map_err(convert::error)
+        self.bmc()?.secure_boot().await.map_err(|error| self.failed(error))
     }
 
     async fn set_secure_boot(&self, enabled: bool) -> Result<(), DriverError> {
         self.still_held().await?;
-        self.bmc()?.set_secure_boot(enabled).await.map_err(convert::error)
+        self.bmc()?.set_secure_boot(enabled).await.map_err(|error| self.failed(error))
     }
 
     async fn insert_media(&self, url: String) -> Result<(), DriverError> {
         self.still_held().await?;
-        self.conductor.0.images.policy().check("url", &url).await.map_err(convert::error)?;
-        self.bmc()?.insert_media(&url).await.map_err(convert::error)
+        self.conductor.0.images.policy().check("url", &url).await.map_err(|error| self.failed(error))?;
+        self.bmc()?.insert_media(&url).await.map_err(|error| self.failed(error))
     }
 
     async fn eject_media(&self) -> Result<(), DriverError> {
         self.still_held().await?;
-        self.bmc()?.eject_media().await.map_err(convert::error)
+        self.bmc()?.eject_media().await.map_err(|error| self.failed(error))
     }
 }

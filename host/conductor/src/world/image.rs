@@ -5,43 +5,47 @@ use wrought_domain::DriverError;
 use wrought_drivers::capability::Image;
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
 use wrought_hardware::image::{ImageKind, MaybeSecret};
-use wrought_hardware::secrets::Secrets;
 
-use super::{IMAGE_URL, NodeWorld};
-use crate::convert;
+use super::NodeWorld;
 
-/// A URL that holds a secret is named. The name stands for `image_source` as the operator gave it,
-/// so it is valid as long as the operation.
-fn shown(text: MaybeSecret) -> String {
-    match text {
-        MaybeSecret::Plain(text) => text,
-        MaybeSecret::Secret(_) => Secrets::reference(IMAGE_URL),
+impl NodeWorld {
+    /// A URL that holds a secret is named. The name stands for the value as the operator gave it, so it is valid as long
+    /// as the operation. Where the operator gave a URL without a secret and a server redirected to one with, the agent is
+    /// given the former and is redirected itself.
+    fn shown_url(&self, key: &str, text: MaybeSecret) -> String {
+        match text {
+            MaybeSecret::Plain(text) => text,
+            MaybeSecret::Secret(_) => {
+                let shown = super::without_image_secrets(&self.node.instance_info);
+                shown.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Image for NodeWorld {
     async fn validate_image(&self) -> Result<(), DriverError> {
-        self.conductor.0.images.validate(&self.node.instance_info, &self.node.driver_info).map_err(convert::error)
+        self.conductor.0.images.validate(&self.node.instance_info, &self.node.driver_info).map_err(|error| self.failed(error))
     }
 
     async fn resolve_image(&self) -> Result<Resolved, DriverError> {
-        let image = self.conductor.0.images.resolve(&self.node.instance_info, &self.node.driver_info).await.map_err(convert::error)?;
-        let plain = |text: Option<MaybeSecret>| text.map(|text| text.expose().to_owned());
+        let image =
+            self.conductor.0.images.resolve(&self.node.instance_info, &self.node.driver_info).await.map_err(|error| self.failed(error))?;
         Ok(Resolved {
             id: image.id,
-            url: shown(image.url),
+            url: self.shown_url("image_source", image.url),
             kind: match image.kind {
                 ImageKind::WholeDisk => Kind::WholeDisk,
                 ImageKind::Partition => Kind::Partition,
             },
             disk_format: image.disk_format,
             container_format: image.container_format,
-            checksum: plain(image.checksum),
+            checksum: image.checksum.map(|text| self.shown_url("image_checksum", text)),
             hash_algorithm: image.hash_algorithm,
-            hash_value: plain(image.hash_value),
-            kernel: plain(image.kernel),
-            ramdisk: plain(image.ramdisk),
+            hash_value: image.hash_value.map(|text| self.shown_url("image_os_hash_value", text)),
+            kernel: image.kernel.map(|text| self.shown_url("kernel", text)),
+            ramdisk: image.ramdisk.map(|text| self.shown_url("ramdisk", text)),
             size_mib: image.size_mib,
         })
     }

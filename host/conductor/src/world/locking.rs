@@ -1,17 +1,22 @@
 //! `locking`: the node is held by the operation; locks that nodes share are kept by the store.
 
 use async_trait::async_trait;
-use wrought_domain::{DriverError, ErrorKind};
+use wrought_domain::{DriverError, ErrorKind, Node};
 use wrought_drivers::capability::Locking;
 
 use super::NodeWorld;
 use crate::convert;
 
+/// Whether the node's record names a lock.
+pub(crate) fn names_lock(node: &Node, name: &str) -> bool {
+    let listed = node.properties.get("shared_locks").and_then(|locks| locks.as_array());
+    listed.is_some_and(|locks| locks.iter().any(|lock| lock.as_str() == Some(name)))
+}
+
 impl NodeWorld {
     /// A driver may only take locks that the node's record names.
     fn named(&self, name: &str) -> Result<(), DriverError> {
-        let listed = self.node.properties.get("shared_locks").and_then(|locks| locks.as_array());
-        if listed.is_some_and(|locks| locks.iter().any(|lock| lock.as_str() == Some(name))) {
+        if names_lock(&self.node, name) {
             return Ok(());
         }
         Err(DriverError::new(ErrorKind::NotFound, "wrought.UnknownLock", "the node's properties/shared_locks does not name this lock"))

@@ -8,22 +8,23 @@ mod locking;
 mod network;
 mod power;
 
+pub(crate) use locking::names_lock;
+
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use secrecy::SecretString;
-use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, OperationId, Port, PowerState};
+use serde_json::Value;
+use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, OperationId, Port, PowerState, StepCall};
 use wrought_drivers::capability::{CONFIG_DRIVE, IMAGE_AUTHORIZATION, Progress};
 use wrought_engine::Operation;
-use wrought_hardware::Bmc;
+use wrought_hardware::image::MaybeSecret;
 use wrought_hardware::secrets::Secrets;
+use wrought_hardware::{Bmc, HardwareError};
 
 use crate::conductor::Conductor;
 use crate::convert;
-
-/// The reference under which drivers know the image's URL where it is signed.
-const IMAGE_URL: &str = "image-url";
 
 /// The world of one call.
 pub(crate) struct NodeWorld {
@@ -37,8 +38,8 @@ pub(crate) struct NodeWorld {
 }
 
 impl NodeWorld {
-    pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>) -> Self {
-        let secrets = secrets(&node);
+    pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>, step: Option<&StepCall>) -> Self {
+        let secrets = secrets(&node, step);
         Self {
             conductor,
             ports,
@@ -56,6 +57,12 @@ impl NodeWorld {
 
     fn see_power(&self, state: Option<PowerState>) {
         *self.power_seen.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// What a controller or a server said, with this node's secrets masked: it goes to the driver.
+    fn failed(&self, error: HardwareError) -> DriverError {
+        let error = convert::error(error);
+        DriverError { message: self.secrets.scrub_text(&error.message), ..error }
     }
 
     fn bmc(&self) -> Result<std::sync::Arc<dyn Bmc>, DriverError> {
@@ -77,7 +84,7 @@ impl NodeWorld {
 
 /// The node's secrets by the names that drivers know. A driver can place them in a command to the
 /// node's own agent, nowhere else.
-fn secrets(node: &Node) -> Secrets {
+pub(crate) fn secrets(node: &Node, step: Option<&StepCall>) -> Secrets {
     let mut secrets = Secrets::default();
     let text = |map: &Map, key: &str| map.get(key).and_then(|value| value.as_str()).filter(|text| !text.is_empty()).map(str::to_owned);
     if let Some(drive) = text(&node.instance_info, "configdrive") {
@@ -89,11 +96,13 @@ fn secrets(node: &Node) -> Secrets {
         // The header itself has no reference, but must not come back in an agent's answer.
         secrets.insert("image-authorization-header", SecretString::from(header));
     }
-    if let Some(source) = text(&node.instance_info, "image_source") {
-        // Only a URL with an account or a signature is one that drivers get a reference for.
-        if source.contains('@') || source.contains('?') {
-            secrets.insert(IMAGE_URL, SecretString::from(source));
+    for key in IMAGE_URLS {
+        if let Some(url) = text(&node.instance_info, key).filter(|url| MaybeSecret::of(url).is_secret()) {
+            secrets.insert(image_secret(key), SecretString::from(url));
         }
+    }
+    if let Some(step) = step {
+        hide_arguments(&mut step.args.clone(), "step", &mut secrets);
     }
     for (key, value) in &node.driver_info {
         if let (true, Some(value)) = (wrought_domain::mask::is_secret(key), value.as_str()) {
@@ -101,6 +110,42 @@ fn secrets(node: &Node) -> Secrets {
         }
     }
     secrets
+}
+
+/// The keys of `instance_info` whose values may be signed URLs.
+const IMAGE_URLS: [&str; 5] = ["image_source", "image_checksum", "image_os_hash_value", "kernel", "ramdisk"];
+
+/// The name under which drivers know such a value.
+fn image_secret(key: &str) -> String {
+    format!("instance-info-{key}")
+}
+
+/// `instance_info` with references in place of the URLs that hold a secret.
+pub(crate) fn without_image_secrets(instance_info: &Map) -> Map {
+    let mut shown = instance_info.clone();
+    for key in IMAGE_URLS {
+        if let Some(Value::String(text)) = shown.get_mut(key)
+            && MaybeSecret::of(text).is_secret()
+        {
+            *text = Secrets::reference(&image_secret(key));
+        }
+    }
+    shown
+}
+
+/// Puts references in place of the secret arguments of a step, named after where they are.
+pub(crate) fn hide_arguments(args: &mut Map, path: &str, secrets: &mut Secrets) {
+    for (key, value) in args {
+        let path = format!("{path}-{key}");
+        match value {
+            Value::String(text) if wrought_domain::mask::is_secret(key) && !text.is_empty() => {
+                let reference = Secrets::reference(&path);
+                secrets.insert(path, SecretString::from(std::mem::replace(text, reference)));
+            }
+            Value::Object(inner) => hide_arguments(inner, &path, secrets),
+            _ => {}
+        }
+    }
 }
 
 fn name(reference: &str) -> &str {

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[async_trait]
 impl Power for NodeWorld {
     async fn power_state(&self) -> Result<types::PowerState, DriverError> {
-        let state = self.bmc()?.power_state().await.map_err(convert::error)?;
+        let state = self.bmc()?.power_state().await.map_err(|error| self.failed(error))?;
         self.see_power(convert::shown_power(state));
         Ok(convert::power(state))
     }
@@ -46,13 +46,13 @@ impl NodeWorld {
             PowerAction::On => (BmcPower::On, PowerState::On),
             PowerAction::ForceOff | PowerAction::SoftOff => (BmcPower::Off, PowerState::Off),
         };
-        if bmc.power_state().await.map_err(convert::error)? == wanted {
+        if bmc.power_state().await.map_err(|error| self.failed(error))? == wanted {
             self.see_power(Some(shown));
             return Ok(());
         }
         // Before the request, so that no agent of the former boot is believed after it.
         self.conductor.forget_agent(self.node.uuid).await?;
-        bmc.set_power(action).await.map_err(convert::error)?;
+        bmc.set_power(action).await.map_err(|error| self.failed(error))?;
         self.see_power(Some(shown));
         Ok(())
     }
@@ -65,7 +65,7 @@ impl NodeWorld {
                 match bmc.power_state().await {
                     Ok(BmcPower::Off) => return Ok(()),
                     Ok(_) => tokio::time::sleep(LOOK).await,
-                    Err(error) => return Err(convert::error(error)),
+                    Err(error) => return Err(self.failed(error)),
                 }
             }
         };
