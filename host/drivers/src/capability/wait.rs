@@ -12,6 +12,15 @@ use crate::state::CallState;
 const MAX_TOKENS: usize = 16;
 
 impl CallState {
+    /// A token for a condition that shows what a capability shows: who was not granted that may not wait for it either.
+    fn granted(&mut self, capability: &str, condition: Condition, timeout_s: u32) -> wasmtime::Result<Result<u32, Error>> {
+        if !self.header.grants.allow(capability) {
+            let text = format!("to wait for this takes {capability}, which was not granted to this driver");
+            return self.refuse(DriverError::new(ErrorKind::Denied, "wrought.NotGranted", text));
+        }
+        self.token(condition, timeout_s)
+    }
+
     fn token(&mut self, condition: Condition, timeout_s: u32) -> wasmtime::Result<Result<u32, Error>> {
         self.charge()?;
         if self.waits.len() >= MAX_TOKENS {
@@ -39,20 +48,20 @@ fn alternatives(condition: Condition) -> Vec<Condition> {
 
 impl Host for CallState {
     async fn agent_booted(&mut self, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
-        self.token(Condition::AgentBooted, timeout_seconds)
+        self.granted("agent", Condition::AgentBooted, timeout_seconds)
     }
 
     async fn agent_command(&mut self, id: String, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
         if id.is_empty() || id.len() > 128 {
             return self.refuse(invalid("that is no id of an agent's command"));
         }
-        self.token(Condition::AgentCommand { id }, timeout_seconds)
+        self.granted("agent", Condition::AgentCommand { id }, timeout_seconds)
     }
 
     async fn power(&mut self, target: PowerState, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
         match target {
-            PowerState::On => self.token(Condition::Power { on: true }, timeout_seconds),
-            PowerState::Off => self.token(Condition::Power { on: false }, timeout_seconds),
+            PowerState::On => self.granted("power", Condition::Power { on: true }, timeout_seconds),
+            PowerState::Off => self.granted("power", Condition::Power { on: false }, timeout_seconds),
             PowerState::Unknown => self.refuse(invalid("wait for power on or off")),
         }
     }
@@ -68,7 +77,7 @@ impl Host for CallState {
         if name.is_empty() || name.len() > 128 {
             return self.refuse(invalid("that is no name of a lock"));
         }
-        self.token(Condition::Lock { name }, timeout_seconds)
+        self.granted("locking", Condition::Lock { name }, timeout_seconds)
     }
 
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {

@@ -63,3 +63,13 @@ async fn functions_that_only_look_may_not_change_the_world() {
 async fn a_grant_that_does_not_exist_is_named() {
     assert_eq!(Grants::of(["power", "moon"]).unwrap_err().0, "moon");
 }
+
+#[tokio::test]
+async fn what_was_not_granted_may_not_be_waited_for_either() {
+    let driver = hostile().await;
+    let mut header = hostile_header(driver, "wait", Function::Prepare);
+    header.grants = Grants::default();
+    let completed = call(runtime().await, driver, header, Scripted::good(), None).await;
+    let Ok(Answer::Refused(error)) = completed.record.outcome.answer else { panic!("{:?}", completed.record.outcome) };
+    assert_eq!(error.code, "wrought.NotGranted");
+}
