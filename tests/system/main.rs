@@ -9,6 +9,7 @@ mod support;
 mod agents;
 mod bad_requests;
 mod crash;
+mod disconnects;
 mod failures;
 mod fake_hardware;
 mod hostile_guests;
