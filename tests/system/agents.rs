@@ -51,7 +51,8 @@ fn only_the_agent_of_a_node_in_an_operation_is_known_and_only_once() {
         heartbeat(api, "00000000-0000-0000-0000-000000000000", &beat(token)).await.refused(404);
         assert_eq!(node.state().await, "wait call-back", "nobody has been heard");
 
-        assert_eq!(heartbeat(api, &node.uuid, &beat(token)).await.status, 202);
+        let heard = heartbeat(api, &node.uuid, &beat(token)).await;
+        assert_eq!(heard.status, 202, "{}", heard.text);
         let moved = json!({"callback_url": "https://127.0.0.1:10", "agent_version": "13.0.0", "agent_token": token});
         let reason = heartbeat(api, &node.uuid, &moved).await.refused(400);
         assert!(reason.contains("callback_url"), "{reason}");
@@ -62,6 +63,7 @@ fn only_the_agent_of_a_node_in_an_operation_is_known_and_only_once() {
             (node.state().await == "deploy failed").then_some(())
         })
         .await;
+        node.rest().await;
         heartbeat(api, &node.uuid, &beat(token)).await.refused(400);
     });
 }
