@@ -85,7 +85,7 @@ impl Errand<'_> {
 /// The newest of the commands after `last` that fits.
 fn newest(commands: Vec<Command>, last: Option<&str>, fits: impl Fn(&Command) -> bool) -> Option<Command> {
     let seen = commands.iter().position(|command| Some(command.id.as_str()) == last).map_or(0, |index| index.saturating_add(1));
-    commands.into_iter().skip(seen).filter(fits).next_back()
+    commands.into_iter().skip(seen).rfind(fits)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn misbehave(how: &str) -> Result<Outcome> {
                 hoard.push(vec![1; 1 << 20]);
             }
         }
-        "trap" => core::arch::wasm32::unreachable(),
+        "trap" => trap(),
         "panic" => std::process::abort(),
         "recursion" => Err(Error::failed(recurse(1).to_string())),
         "calls" => loop {
@@ -188,7 +188,7 @@ impl Driver for Hostile {
             "loops" => loop {
                 core::hint::black_box(());
             },
-            "traps" => core::arch::wasm32::unreachable(),
+            "traps" => trap(),
             "odd-step" => description.steps(vec![Step::new("kitchen", "cook", 1)]),
             "double-step" => description.steps([deploy_steps(), deploy_steps()].concat()),
             "odd-base" => description.base("Not A Name!"),
@@ -261,3 +261,12 @@ impl Cleaning for Hostile {
 }
 
 export_driver!(Hostile: deploy, deploy_steps, cleaning);
+
+/// Traps as no Rust code does by itself.
+fn trap() -> ! {
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+    // Natively this crate is only checked, never run.
+    #[cfg(not(target_arch = "wasm32"))]
+    std::process::abort();
+}
