@@ -6,6 +6,8 @@
 
 mod wasi;
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Map, Value};
 use wrought_sdk::prelude::*;
 use wrought_sdk::state::Scope;
@@ -120,6 +122,7 @@ fn misbehave(how: &str) -> Result<Outcome> {
             report::put(report::Kind::Traits, &["CUSTOM_GPU"])?;
             report::put(report::Kind::Traits, &["not a trait"]).map(|()| Outcome::Done)
         }
+        "leave-traces" => leave_traces(),
         "imports" => Err(Error::failed(every_import())),
         "observe" => agent::current().map(|_| Outcome::Done),
         "effect" => power::on().map(|()| Outcome::Done),
@@ -139,6 +142,19 @@ fn misbehave(how: &str) -> Result<Outcome> {
 fn recurse(depth: u64) -> u64 {
     let here = core::hint::black_box([depth; 4]);
     if depth == u64::MAX { 0 } else { recurse(core::hint::black_box(here.iter().sum())) + 1 }
+}
+
+/// Looks for what an earlier call left in memory, and leaves something there.
+fn leave_traces() -> Result<Outcome> {
+    static TRACE: AtomicU32 = AtomicU32::new(0);
+    let found = TRACE.fetch_add(1, Ordering::Relaxed) != 0;
+    // As large as it is, this is memory fresh from the host, which the allocator takes for zeroed.
+    let mut fresh = vec![0_u8; 3 << 20];
+    if found || core::hint::black_box(&fresh).iter().any(|byte| *byte != 0) {
+        return Err(Error::failed("an earlier call left traces"));
+    }
+    core::hint::black_box(&mut fresh).fill(7);
+    Ok(Outcome::Done)
 }
 
 /// One function of each interface that has to be granted, and what came of it.

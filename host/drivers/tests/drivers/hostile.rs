@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use wrought_domain::{ErrorKind, Function};
 use wrought_drivers::fault::Cause;
-use wrought_drivers::{Answer, Completed, call, replay};
+use wrought_drivers::{Answer, Completed, DriversConfig, Runtime, call, replay};
 
-use crate::host::{fake, header, hostile, hostile_header, journal, misbehave, misbehave_in, runtime};
+use crate::host::{fake, header, hostile, hostile_header, journal, limits, load, misbehave, misbehave_in, runtime};
 use crate::world::{Mood, Scripted};
 
 /// Misbehaves while good calls run beside it.
@@ -197,5 +197,16 @@ async fn faults_replay_as_exactly_as_answers() {
         for record in memory.take() {
             replay(runtime().await, driver, &record).await.unwrap_or_else(|diverged| panic!("{how}: {diverged}"));
         }
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_memory_outlives_a_call() {
+    let runtime = Runtime::new(DriversConfig { concurrent_calls: 1, ..limits() }).unwrap();
+    let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
+    for _ in 0..20 {
+        let header = hostile_header(&driver, "leave-traces", Function::ExecuteDeployStep);
+        let completed = call(&runtime, &driver, header, Scripted::good(), None).await;
+        assert_eq!(completed.record.outcome.answer, Ok(Answer::Done));
     }
 }
