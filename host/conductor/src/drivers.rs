@@ -55,11 +55,14 @@ impl Conductor {
         for shipped in shipped::all() {
             let driver = self.0.catalog.admit(shipped.component.to_vec()).await?;
             let mut version = version(&shipped.name, &driver, shipped.component.len());
-            version.description[SHIPPED] = true.into();
+            if let Some(description) = version.description.as_object_mut() {
+                description.insert(SHIPPED.into(), true.into());
+            }
             self.0.store.put_driver_version(&version).await?;
             let versions = self.0.store.driver_versions(Some(&shipped.name)).await?;
-            let came_with_a_host =
-                |digest: &Digest| versions.iter().any(|known| known.digest == *digest && known.description[SHIPPED] == true);
+            let came_with_a_host = |digest: &Digest| {
+                versions.iter().any(|known| known.digest == *digest && known.description.get(SHIPPED) == Some(&true.into()))
+            };
             // Operations that began on the driver of a former host go on with it, so it keeps its grants.
             for version in versions.iter().filter(|version| came_with_a_host(&version.digest)) {
                 self.0.grants.grant_shipped(&version.digest, &shipped.grants);
