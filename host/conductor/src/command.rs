@@ -120,6 +120,7 @@ impl Conductor {
                 PowerAction::On => BmcAction::On,
                 PowerAction::Off => BmcAction::ForceOff,
                 PowerAction::SoftOff => BmcAction::SoftOff,
+                PowerAction::Restart => BmcAction::Restart,
             };
             bmc.set_power(action).await.map_err(convert::error)
         };

@@ -63,7 +63,7 @@ impl Conductor {
     pub async fn set_power(&self, who: &Principal, node: NodeId, target: PowerTarget, timeout_s: Option<u32>) -> Result<(), Refusal> {
         let stored = self.node(who, node).await?;
         // A reboot is off and on, and who must never be off is not switched off on the way either.
-        if target != PowerTarget::On && stored.value.disable_power_off {
+        if matches!(target, PowerTarget::Off | PowerTarget::SoftOff) && stored.value.disable_power_off {
             return Err(Refusal::Conflict(format!("Node {node} has disable_power_off set: its power can not be switched off.")));
         }
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;

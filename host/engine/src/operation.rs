@@ -282,6 +282,7 @@ pub enum PowerAction {
     On,
     Off,
     SoftOff,
+    Restart,
 }
 
 /// A node and the operation that holds it, if any.

@@ -11,7 +11,12 @@ impl Run<'_> {
         let off = matches!(target, PowerTarget::Off | PowerTarget::SoftOff);
         self.node.target_power_state = Some(if off { PowerState::Off } else { PowerState::On });
         // A reboot always begins with off: what is known of the power may be old, and a machine that is off stays so.
-        self.begin_power_phase(if target == PowerTarget::On { Phase::PowerOn } else { Phase::PowerOff });
+        self.begin_power_phase(if target == PowerTarget::On || self.restarts() { Phase::PowerOn } else { Phase::PowerOff });
+    }
+
+    /// A machine that must never be off is rebooted in one go.
+    pub(crate) fn restarts(&self) -> bool {
+        self.node.disable_power_off && matches!(self.operation.kind, Kind::Power(PowerTarget::Reboot | PowerTarget::SoftReboot))
     }
 
     /// Asks for the change; the controller is observed first, so asking twice does no harm.
@@ -19,6 +24,7 @@ impl Run<'_> {
         self.operation.phase = phase;
         let soft = matches!(self.operation.kind, Kind::Power(PowerTarget::SoftOff | PowerTarget::SoftReboot));
         self.command(Command::SetPower(match phase {
+            Phase::PowerOn if self.restarts() => PowerAction::Restart,
             Phase::PowerOn => PowerAction::On,
             _ if soft => PowerAction::SoftOff,
             _ => PowerAction::Off,

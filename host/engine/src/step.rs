@@ -467,6 +467,10 @@ impl<'a> Run<'a> {
                     "the host stopped while this step was executing, and it is not known what was done: look at the machine, then try again".into(),
                 );
             }
+            Phase::PowerOn if self.restarts() => {
+                return self
+                    .fail("the host stopped while the machine was told to restart, and its power does not tell whether it did".into());
+            }
             Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
             phase => self.call(phase, Cause::Interrupted),
         }

@@ -28,6 +28,8 @@ pub enum PowerAction {
     ForceOff,
     /// Asks the operating system to shut down; it may ignore that.
     SoftOff,
+    /// Starts a machine that is on anew, in one go; for machines that must never be off.
+    Restart,
 }
 
 /// What a machine boots from.

@@ -60,7 +60,7 @@ impl Bmc for FakeBmc {
 
     async fn set_power(&self, action: PowerAction) -> Result<(), HardwareError> {
         locked(&self.machine).power = match action {
-            PowerAction::On => PowerState::On,
+            PowerAction::On | PowerAction::Restart => PowerState::On,
             PowerAction::ForceOff | PowerAction::SoftOff => PowerState::Off,
         };
         Ok(())

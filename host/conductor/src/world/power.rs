@@ -43,10 +43,11 @@ impl NodeWorld {
     async fn ask(&self, action: PowerAction) -> Result<(), DriverError> {
         let bmc = self.bmc()?;
         let (wanted, shown) = match action {
-            PowerAction::On => (BmcPower::On, PowerState::On),
+            PowerAction::On | PowerAction::Restart => (BmcPower::On, PowerState::On),
             PowerAction::ForceOff | PowerAction::SoftOff => (BmcPower::Off, PowerState::Off),
         };
-        if bmc.power_state().await.map_err(|error| self.failed(error))? == wanted {
+        let is_there = bmc.power_state().await.map_err(|error| self.failed(error))? == wanted;
+        if is_there && action != PowerAction::Restart {
             self.see_power(Some(shown));
             return Ok(());
         }
@@ -58,6 +59,9 @@ impl NodeWorld {
     }
 
     async fn reboot(&self) -> Result<(), DriverError> {
+        if self.node.disable_power_off {
+            return self.ask(PowerAction::Restart).await;
+        }
         self.ask(PowerAction::ForceOff).await?;
         let bmc = self.bmc()?;
         let gone_off = async {

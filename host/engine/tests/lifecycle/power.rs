@@ -48,6 +48,23 @@ fn a_reboot_goes_off_and_on_whatever_was_known() {
 }
 
 #[test]
+fn a_machine_that_must_never_be_off_is_restarted_once() {
+    let mut host = Host::with(Active);
+    host.node.power_state = Some(PowerState::On);
+    host.node.disable_power_off = true;
+    host.begin(Kind::Power(PowerTarget::Reboot));
+    assert_eq!(host.in_flight, Some(Command::SetPower(PowerAction::Restart)));
+    host.done();
+    host.tested(true);
+    assert_eq!((host.operation.is_none(), host.node.power_state, host.state()), (true, Some(PowerState::On), "active"));
+
+    host.begin(Kind::Power(PowerTarget::Reboot));
+    host.in_flight = None;
+    host.handle(Event::Interrupted).unwrap();
+    assert!(host.operation.is_none() && host.last_error().contains("does not tell whether"), "not restarted again");
+}
+
+#[test]
 fn a_machine_that_does_not_change_is_an_error_without_a_change_of_state() {
     let mut host = requested(PowerTarget::Off, PowerState::On);
     host.done();

@@ -71,6 +71,8 @@ fn reached(state: PowerState, action: PowerAction) -> bool {
         PowerAction::On => matches!(state, PowerState::On | PowerState::PoweringOn),
         PowerAction::ForceOff => state == PowerState::Off,
         PowerAction::SoftOff => matches!(state, PowerState::Off | PowerState::PoweringOff),
+        // The power state does not tell whether the machine was restarted.
+        PowerAction::Restart => false,
     }
 }
 
@@ -86,6 +88,7 @@ async fn reset_type(operation: &Operation<'_>, system: &Resource, action: PowerA
         PowerAction::On => &["On", "ForceOn"],
         PowerAction::ForceOff => &["ForceOff"],
         PowerAction::SoftOff => &["GracefulShutdown"],
+        PowerAction::Restart => &["ForceRestart", "PowerCycle", "GracefulRestart"],
     };
     let reset = system.value.get("Actions").and_then(|actions| actions.get(RESET));
     let mut known = allowable(reset, "ResetType");
@@ -176,6 +179,9 @@ impl Bmc for RedfishBmc {
     async fn set_power(&self, action: PowerAction) -> Result<(), HardwareError> {
         let operation = self.begin("changing the power state");
         let system = self.read_system(&operation).await?;
+        let is_off = power_of(&system) == PowerState::Off;
+        // Controllers refuse to restart what is off.
+        let action = if action == PowerAction::Restart && is_off { PowerAction::On } else { action };
         if reached(power_of(&system), action) {
             return Ok(());
         }

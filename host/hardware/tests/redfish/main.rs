@@ -103,6 +103,18 @@ async fn refused_credentials_are_not_tried_again_until_others_come() {
 }
 
 #[tokio::test]
+async fn a_restart_is_one_request_and_switches_on_what_is_off() {
+    let mock = MockBmc::start(|_, _| Odd::Usual).await;
+    let allowable = "/Actions/#ComputerSystem.Reset/ResetType@Redfish.AllowableValues";
+    mock.set(SYSTEM, allowable, json!(["On", "ForceOff", "GracefulRestart", "ForceRestart"]));
+    let bmc = mock.bmc();
+    bmc.set_power(PowerAction::Restart).await.unwrap();
+    bmc.set_power(PowerAction::Restart).await.unwrap();
+    let types: Vec<_> = mock.seen(&format!("POST {RESET}")).iter().map(|seen| seen.body["ResetType"].clone()).collect();
+    assert_eq!(types, ["On", "ForceRestart"]);
+}
+
+#[tokio::test]
 async fn power_is_asked_for_once_with_a_type_that_the_controller_knows() {
     let mock = MockBmc::start(|_, _| Odd::Usual).await;
     let bmc = mock.bmc();
