@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Principal, Step, StepCall};
+use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::Header;
 use wrought_drivers::{Answer, Driver, DriverState, Outcome, Snapshot, call, serving};
@@ -335,21 +335,5 @@ fn log_outcome(node: &Node, name: &DriverName, driver: &Driver, callee: &Callee<
             tracing::debug!(node = %node.uuid, driver = %name, digest, function, step, wall_ms, answer, "driver call");
         }
         Err(fault) => tracing::error!(node = %node.uuid, wall_ms, %fault, "a driver call broke"),
-    }
-}
-
-impl Conductor {
-    /// The node as the host sees it, or a refusal that names it.
-    pub(crate) async fn node(
-        &self,
-        who: &Principal,
-        node: wrought_domain::NodeId,
-    ) -> Result<wrought_storage::Stored<Node>, crate::Refusal> {
-        self.0
-            .store
-            .node(who, &wrought_storage::NodeRef::Uuid(node))
-            .await
-            .map_err(convert::refusal)?
-            .ok_or_else(|| crate::Refusal::NotFound(format!("Node {node} could not be found.")))
     }
 }

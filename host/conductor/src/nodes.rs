@@ -3,7 +3,7 @@
 use wrought_domain::hardware_type::HardwareType;
 use wrought_domain::{DriverError, ErrorKind, Node, NodeId, Principal};
 use wrought_hardware::BootDevice as BmcBootDevice;
-use wrought_storage::{Reserved, Revision};
+use wrought_storage::{NodeRef, Reserved, Revision, Stored};
 
 use crate::command::missing;
 use crate::conductor::Conductor;
@@ -18,6 +18,12 @@ use crate::seen::Seen;
 use crate::world::NodeWorld;
 
 impl Conductor {
+    /// The node as this principal may see it.
+    pub(crate) async fn node(&self, who: &Principal, node: NodeId) -> Result<Stored<Node>, Refusal> {
+        let found = self.0.store.node(who, &NodeRef::Uuid(node)).await.map_err(convert::refusal)?;
+        found.ok_or_else(|| Refusal::NotFound(format!("Node {node} could not be found.")))
+    }
+
     /// Stores a new node.
     ///
     /// # Errors

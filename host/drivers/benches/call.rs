@@ -13,7 +13,7 @@ use criterion::{BenchmarkId, Criterion};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 use wrought_domain::{Fence, Function, NodeId};
-use wrought_drivers::contract::{task, types::PowerState};
+use wrought_drivers::contract::task;
 use wrought_drivers::journal::Header;
 use wrought_drivers::{Answer, Driver, DriverState, DriversConfig, Grants, Runtime, Snapshot, call, check, shipped};
 
@@ -23,6 +23,7 @@ mod world;
 
 fn header(driver: &Driver) -> Header {
     let at = "2026-05-01T12:00:00Z".parse().unwrap();
+    let node = task::Node { driver_info: r#"{"fake_deploy_delay": 0}"#.into(), ..Snapshot::of_nobody().node };
     Header {
         operation: None,
         node: NodeId(uuid::Uuid::nil()),
@@ -35,33 +36,7 @@ fn header(driver: &Driver) -> Header {
         seed: 42,
         grants: Grants::default(),
         state: DriverState::default(),
-        snapshot: Snapshot {
-            cause: task::Cause::First,
-            operation: task::Operation { id: String::new(), name: "validate".into() },
-            node: task::Node {
-                uuid: uuid::Uuid::nil().to_string(),
-                name: Some("rack-1".into()),
-                driver: "fake-hardware".into(),
-                provision_state: "available".into(),
-                target_provision_state: None,
-                power: PowerState::Off,
-                driver_info: r#"{"fake_deploy_delay": 0}"#.into(),
-                instance_info: "{}".into(),
-                properties: "{}".into(),
-                extra: "{}".into(),
-                resource_class: None,
-                disable_power_off: false,
-                maintenance: false,
-            },
-            ports: Vec::new(),
-            traits: Vec::new(),
-            lock_mode: task::LockMode::Shared,
-            step: None,
-            options: serde_json::Map::new(),
-            config_drive: false,
-            authorization: false,
-            now: at,
-        },
+        snapshot: Snapshot { node, now: at, ..Snapshot::of_nobody() },
     }
 }
 

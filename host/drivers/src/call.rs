@@ -180,9 +180,7 @@ fn fits(linked: &Linked, store: &mut Store<CallState>, instance: &Instance) -> w
 }
 
 fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
-    use crate::contract::task;
     let driver: DriverName = "unnamed".parse()?;
-    let text = String::new;
     Ok(Header {
         operation: None,
         node: wrought_domain::NodeId(uuid::Uuid::nil()),
@@ -195,33 +193,7 @@ fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
         seed: 0,
         grants: crate::grants::Grants::default(),
         state: crate::snapshot::DriverState::default(),
-        snapshot: Snapshot {
-            cause: task::Cause::First,
-            operation: task::Operation { id: text(), name: "describe".into() },
-            node: task::Node {
-                uuid: text(),
-                name: None,
-                driver: text(),
-                provision_state: text(),
-                target_provision_state: None,
-                power: types::PowerState::Unknown,
-                driver_info: "{}".into(),
-                instance_info: "{}".into(),
-                properties: "{}".into(),
-                extra: "{}".into(),
-                resource_class: None,
-                disable_power_off: false,
-                maintenance: false,
-            },
-            ports: Vec::new(),
-            traits: Vec::new(),
-            lock_mode: task::LockMode::Shared,
-            step: None,
-            options: wrought_domain::Map::new(),
-            config_drive: false,
-            authorization: false,
-            now: jiff::Timestamp::UNIX_EPOCH,
-        },
+        snapshot: Snapshot::of_nobody(),
     })
 }
 

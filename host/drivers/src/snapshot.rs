@@ -37,6 +37,38 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The world of a call that is about no node; for tests, what a world is made of by changing some of it.
+    pub fn of_nobody() -> Self {
+        let empty = || "{}".to_owned();
+        Self {
+            cause: task::Cause::First,
+            operation: task::Operation { id: String::new(), name: String::new() },
+            node: task::Node {
+                uuid: String::new(),
+                name: None,
+                driver: String::new(),
+                provision_state: String::new(),
+                target_provision_state: None,
+                power: types::PowerState::Unknown,
+                driver_info: empty(),
+                instance_info: empty(),
+                properties: empty(),
+                extra: empty(),
+                resource_class: None,
+                disable_power_off: false,
+                maintenance: false,
+            },
+            ports: Vec::new(),
+            traits: Vec::new(),
+            lock_mode: task::LockMode::Shared,
+            step: None,
+            options: Map::new(),
+            config_drive: false,
+            authorization: false,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     /// A node as a driver sees it.
     pub fn node_view(node: &Node) -> task::Node {
         let json = |map: &Map| serde_json::Value::Object(mask::masked(map)).to_string();

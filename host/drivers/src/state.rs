@@ -22,8 +22,8 @@ use crate::journal::{Class, Entry, Header, Journal};
 use crate::snapshot::DriverState;
 use crate::wasi;
 
-/// No import blocks longer (`wit/types.wit`). The host's clients have deadlines of their own; this is the last resort.
-const IMPORT_DEADLINE: Duration = Duration::from_secs(15);
+/// No import blocks longer (`wit/types.wit`), whatever the deadlines of the host's own clients are.
+const IMPORT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes that the recorded arguments and answers of one call may take in memory.
 const MAX_RECORD: usize = 8 << 20;

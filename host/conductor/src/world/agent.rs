@@ -15,8 +15,8 @@ use super::NodeWorld;
 use crate::agents::AgentSteps;
 use crate::convert;
 
-/// No import blocks longer (`wit/types.wit`).
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Shorter than any import may block (`wit/types.wit`), so that the client's own answer arrives.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 fn no_agent() -> DriverError {
     DriverError::new(ErrorKind::AgentUnreachable, "agent.None", "no agent has been heard since the machine's power last changed")

@@ -11,8 +11,8 @@ use wrought_hardware::{PowerAction, PowerState as BmcPower};
 use super::NodeWorld;
 use crate::convert;
 
-/// How long `reboot` waits for the machine to go off (`wit/power.wit`).
-const OFF_PATIENCE: Duration = Duration::from_secs(8);
+/// How long `reboot` waits for the machine to go off (`wit/power.wit`); what is left of an import's time is for switching it on.
+const OFF_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -62,9 +62,9 @@ impl NodeWorld {
         if self.node.disable_power_off {
             return self.ask(PowerAction::Restart).await;
         }
-        self.ask(PowerAction::ForceOff).await?;
         let bmc = self.bmc()?;
         let gone_off = async {
+            self.ask(PowerAction::ForceOff).await?;
             loop {
                 match bmc.power_state().await {
                     Ok(BmcPower::Off) => return Ok(()),

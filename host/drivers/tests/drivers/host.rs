@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 use wrought_domain::{Fence, Function, NodeId, OperationId, StepCall};
-use wrought_drivers::contract::task::{self, Cause};
+use wrought_drivers::contract::task;
 use wrought_drivers::contract::types::PowerState;
 use wrought_drivers::journal::{Header, Journal, MemoryJournal};
 use wrought_drivers::{Completed, Driver, DriverState, DriversConfig, Grants, Rejection, Runtime, Snapshot, call, check, shipped};
@@ -59,7 +58,6 @@ pub fn header(driver: &Driver, function: Function, driver_info: Value) -> Header
         grants: Grants::all(),
         state: DriverState::default(),
         snapshot: Snapshot {
-            cause: Cause::First,
             operation: task::Operation { id: uuid::Uuid::nil().to_string(), name: "deploy".into() },
             node: task::Node {
                 uuid: uuid::Uuid::nil().to_string(),
@@ -70,20 +68,12 @@ pub fn header(driver: &Driver, function: Function, driver_info: Value) -> Header
                 power: PowerState::Off,
                 driver_info: driver_info.to_string(),
                 instance_info: json!({"image_source": "http://192.0.2.2/disk.qcow2"}).to_string(),
-                properties: "{}".into(),
-                extra: "{}".into(),
-                resource_class: None,
-                disable_power_off: false,
-                maintenance: false,
+                ..Snapshot::of_nobody().node
             },
-            ports: Vec::new(),
-            traits: Vec::new(),
             lock_mode: task::LockMode::Exclusive,
             step,
-            options: Map::new(),
             config_drive: true,
-            authorization: false,
-            now: Timestamp::UNIX_EPOCH,
+            ..Snapshot::of_nobody()
         },
     }
 }
