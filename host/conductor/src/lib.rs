@@ -23,6 +23,7 @@ mod nodes;
 mod provision;
 mod refusal;
 mod request;
+mod rules;
 mod seen;
 mod stats;
 
@@ -32,4 +33,5 @@ pub use conductor::{Conductor, Hardware, StartError};
 pub use config::{ConductorConfig, DeployConfig};
 pub use refusal::Refusal;
 pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
+pub use rules::{check_steps, check_unprotected, check_verb, not_in_state};
 pub use stats::CallTimes;

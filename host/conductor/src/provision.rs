@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 use wrought_domain::state::ProvisionState;
-use wrought_domain::{DriverName, ErrorKind, Function, Node, NodeId, OperationId, Principal, StepCall, Verb};
+use wrought_domain::{DriverName, ErrorKind, Function, Node, NodeId, OperationId, Principal, Verb};
 use wrought_drivers::serving;
 use wrought_engine::{Advance, Event, Impossible, Kind, Lifecycle, Operation, Pin, PowerTarget, Request, Returned, begin};
 use wrought_hardware::config_drive;
@@ -12,11 +12,9 @@ use wrought_storage::{Reserved, Stored};
 use crate::command::{Chain, missing};
 use crate::conductor::{Conductor, HandleError};
 use crate::convert;
+use crate::rules::{check_core_step, check_steps, check_verb, not_in_state};
 use crate::seen::Seen;
 use crate::{ProvisionRequest, Refusal};
-
-/// Steps that no request may ask for (Ironic's `disallow_*_steps`): raw commands to the controller.
-const DISALLOWED_STEPS: [(&str, &str); 1] = [("vendor", "send_raw")];
 
 impl Conductor {
     /// Starts, turns or ends an operation. The node's state and target are changed when this
@@ -31,17 +29,13 @@ impl Conductor {
 
     async fn provision_now(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
         let stored = self.node(who, node).await?;
-        allowed(&stored.value, verb)?;
-        check_steps(&request)?;
+        check_verb(&stored.value, verb, &verb.to_string())?;
+        check_steps(request.clean_steps.iter().chain(&request.deploy_steps))?;
+        check_core_step(&request.deploy_steps)?;
         match verb {
             Verb::Manage if stored.value.provision_state == ProvisionState::Enroll => self.begin(who, stored, Kind::Verify, request).await,
             Verb::Manage => self.manage(who, stored).await,
-            Verb::Provide => {
-                if stored.value.retired {
-                    return Err(Refusal::Invalid(format!("Node {node} is retired: it can not be provided; unset retired first.")));
-                }
-                self.begin(who, stored, Kind::Clean, request).await
-            }
+            Verb::Provide => self.begin(who, stored, Kind::Clean, request).await,
             Verb::Active => self.begin(who, stored, Kind::Deploy, request).await,
             Verb::Rebuild => self.begin(who, stored, Kind::Rebuild, request).await,
             Verb::Deleted if stored.value.provision_state == ProvisionState::WaitCallBack => {
@@ -77,7 +71,7 @@ impl Conductor {
         let Stored { mut value, revision, .. } = stored;
         value
             .apply(wrought_domain::Event::Manage, None, Timestamp::now())
-            .map_err(|_| Refusal::Invalid(not_actionable(&value, Verb::Manage)))?;
+            .map_err(|_| not_in_state(&value, "manage", value.provision_state.as_str()))?;
         value.last_error = None;
         self.0.store.update_node(who, value, revision, Reserved::Refuse).await.map(drop).map_err(convert::refusal)
     }
@@ -193,50 +187,10 @@ fn needed(kind: Kind, node: &Node, automated_clean: bool) -> Vec<Function> {
     }
 }
 
-fn allowed(node: &Node, verb: Verb) -> Result<(), Refusal> {
-    let id = node.uuid;
-    if node.maintenance && matches!(verb, Verb::Active | Verb::Rebuild | Verb::Clean) {
-        return Err(Refusal::Invalid(format!("The {verb} operation can't be performed on node {id} because it's in maintenance mode.")));
-    }
-    if node.protected && matches!(verb, Verb::Rebuild | Verb::Deleted) {
-        return Err(Refusal::Forbidden(format!("Node {id} is protected and can not be undeployed, rebuilt or deleted.")));
-    }
-    if verb.allowed_from(node.provision_state) {
-        return Ok(());
-    }
-    match &node.reservation {
-        Some(host) => Err(Refusal::Locked { node: id, host: host.clone() }),
-        None => Err(Refusal::Invalid(not_actionable(node, verb))),
-    }
-}
-
-/// Ironic's text, with the verbs that would be allowed.
-fn not_actionable(node: &Node, verb: Verb) -> String {
-    let can: Vec<String> = Verb::allowed_in(node.provision_state).iter().map(ToString::to_string).collect();
-    format!(
-        "The requested action \"{verb}\" can not be performed on node \"{}\" while it is in state \"{}\". Allowed now: {}.",
-        node.uuid,
-        node.provision_state,
-        if can.is_empty() { "nothing".to_owned() } else { can.join(", ") }
-    )
-}
-
 fn impossible_now(node: NodeId, state: ProvisionState, impossible: &Impossible) -> Refusal {
     Refusal::Invalid(format!(
         "The requested action can not be performed on node \"{node}\" while it is in state \"{state}\": {impossible}."
     ))
-}
-
-fn check_steps(request: &ProvisionRequest) -> Result<(), Refusal> {
-    let all = request.clean_steps.iter().chain(&request.deploy_steps);
-    let bad = |call: &&StepCall| DISALLOWED_STEPS.iter().any(|(interface, step)| call.interface == *interface && call.step == *step);
-    if let Some(call) = all.clone().find(bad) {
-        return Err(Refusal::Invalid(format!("step {}.{} is disallowed", call.interface, call.step)));
-    }
-    if request.deploy_steps.iter().any(|call| call.interface == "deploy" && call.step == "deploy" && call.priority != Some(0)) {
-        return Err(Refusal::Invalid("the core step deploy.deploy can not be requested; it can only be disabled with priority 0".into()));
-    }
-    Ok(())
 }
 
 /// What a driver's or the hardware's answer to a request means for the one who asked.

@@ -49,11 +49,6 @@ impl Verb {
         !matches!(state, ProvisionState::Deleting | ProvisionState::Cleaning) && state.after(self.event()).is_some()
     }
 
-    /// The verbs that are allowed in `state`, for error texts.
-    pub fn allowed_in(state: ProvisionState) -> Vec<Verb> {
-        Self::ALL.iter().copied().filter(|verb| verb.allowed_from(state)).collect()
-    }
-
     /// Every verb.
     pub const ALL: &'static [Verb] = &[
         Verb::Active,

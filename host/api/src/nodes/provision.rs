@@ -3,20 +3,17 @@
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::Value;
-use wrought_conductor::ProvisionRequest;
+use wrought_conductor::{ProvisionRequest, check_steps, check_verb};
 use wrought_domain::node::Interfaces;
-use wrought_domain::{Map, Node, StepCall, Verb};
+use wrought_domain::{Map, Node, ProvisionState, StepCall, Verb};
 
 use crate::args::{Args, brief};
 use crate::call::{Call, accepted};
 use crate::errors::Fault;
-use crate::nodes::rules::check_unprotected;
 use crate::nodes::states::{location, not_in_state};
 
 /// Steps that one request may name.
 const MAX_STEPS: usize = 100;
-/// Steps that nobody may ask for: they send raw commands to the controller.
-const REFUSED_STEPS: &[(&str, &str)] = &[("vendor", "send_raw")];
 
 /// Checks what can be told from the request and the node as it is now, then hands it to the
 /// conductor, which checks again under the node's reservation.
@@ -29,42 +26,19 @@ pub(crate) async fn provision(Path(ident): Path<String>, call: Call) -> Result<R
     }
     let Ok(verb) = target.parse::<Verb>() else { return Err(not_in_state(&target, &node, node.provision_state.as_str())) };
     let request = request(&call, args, verb)?;
-    check_node(&call, &node, verb, &target)?;
+    check_verb(&node, verb, &target)?;
+    check_abort(&call, &node, verb)?;
     call.api.service.provision(&call.who, node.uuid, verb, request).await?;
     Ok(accepted(location(&call, &ident)))
 }
 
-/// What the node's own state refuses.
-fn check_node(call: &Call, node: &Node, verb: Verb, target: &str) -> Result<(), Fault> {
-    if matches!(verb, Verb::Active | Verb::Rebuild) && node.maintenance {
-        return Err(Fault::invalid(format!(
-            "The provisioning operation can't be performed on node {} because it's in maintenance mode.",
-            node.uuid
-        )));
+/// Since when the API knows an abort in these states.
+fn check_abort(call: &Call, node: &Node, verb: Verb) -> Result<(), Fault> {
+    match (verb, node.provision_state) {
+        (Verb::Abort, ProvisionState::InspectWait) => call.accept(41),
+        (Verb::Abort, ProvisionState::WaitCallBack) => call.accept(110),
+        _ => Ok(()),
     }
-    if verb == Verb::Provide && node.retired {
-        return Err(Fault::invalid(format!(
-            "The {target} operation can't be performed on node {} because it is in maintenance or retired mode.",
-            node.uuid
-        )));
-    }
-    if !verb.allowed_from(node.provision_state) {
-        return Err(match &node.reservation {
-            Some(host) => Fault::locked(node.uuid, host),
-            None => not_in_state(target, node, node.provision_state.as_str()),
-        });
-    }
-    if verb == Verb::Abort {
-        match node.provision_state {
-            wrought_domain::ProvisionState::InspectWait => call.accept(41)?,
-            wrought_domain::ProvisionState::WaitCallBack => call.accept(110)?,
-            _ => {}
-        }
-    }
-    if matches!(verb, Verb::Deleted | Verb::Rebuild) {
-        check_unprotected(node)?;
-    }
-    Ok(())
 }
 
 fn request(call: &Call, mut args: Args, verb: Verb) -> Result<ProvisionRequest, Fault> {
@@ -174,11 +148,11 @@ fn steps(what: &str, given: Value, with_priority: bool) -> Result<Vec<StepCall>,
     if items.len() > MAX_STEPS {
         return Err(wrong(format!("at most {MAX_STEPS} steps are accepted")));
     }
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| step(item, with_priority).map_err(|text| wrong(format!("step {index}: {text}"))))
-        .collect()
+    let steps = items.into_iter().enumerate();
+    let steps = steps.map(|(index, item)| step(item, with_priority).map_err(|text| wrong(format!("step {index}: {text}"))));
+    let steps = steps.collect::<Result<Vec<_>, _>>()?;
+    check_steps(&steps)?;
+    Ok(steps)
 }
 
 fn step(item: Value, with_priority: bool) -> Result<StepCall, String> {
@@ -191,9 +165,6 @@ fn step(item: Value, with_priority: bool) -> Result<StepCall, String> {
     let (interface, step) = (text("interface")?, text("step")?);
     if !Interfaces::NAMES.contains(&interface.as_str()) {
         return Err(format!("'{}' is not an interface", brief(&Value::from(interface))));
-    }
-    if REFUSED_STEPS.contains(&(interface.as_str(), step.as_str())) {
-        return Err(format!("the step {interface}.{step} is not allowed"));
     }
     let args = match item.remove("args") {
         None | Some(Value::Null) => Map::new(),

@@ -203,7 +203,7 @@ pub(crate) fn check_change(before: &Node, after: &mut Node) -> Result<(), Fault>
 
 /// Whether the node may be deleted.
 pub(crate) fn check_deletable(node: &Node) -> Result<(), Fault> {
-    check_unprotected(node)?;
+    wrought_conductor::check_unprotected(node)?;
     if let Some(instance) = node.instance_uuid.filter(|_| !node.maintenance) {
         return Err(Fault::conflict(format!("Node {} is associated with instance {instance}.", node.uuid)));
     }
@@ -215,14 +215,6 @@ pub(crate) fn check_deletable(node: &Node) -> Result<(), Fault> {
             node.provision_state,
             names(DELETABLE)
         )));
-    }
-    Ok(())
-}
-
-/// 403 for a protected node.
-pub(crate) fn check_unprotected(node: &Node) -> Result<(), Fault> {
-    if node.protected {
-        return Err(Fault::forbidden(format!("Node \"{}\" is protected and can not be undeployed, rebuilt or deleted.", node.uuid)));
     }
     Ok(())
 }

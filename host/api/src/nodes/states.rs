@@ -36,11 +36,7 @@ fn power_target(text: &str) -> Option<PowerTarget> {
 
 /// The text of a refused action.
 pub(crate) fn not_in_state(action: &str, node: &Node, state: &str) -> Fault {
-    let action = brief(&Value::from(action));
-    Fault::invalid(format!(
-        "The requested action \"{action}\" can not be performed on node \"{}\" while it is in state \"{state}\".",
-        node.uuid
-    ))
+    wrought_conductor::not_in_state(node, &brief(&Value::from(action)), state).into()
 }
 
 /// `PUT /v1/nodes/{node}/states/power`.

@@ -1,0 +1,81 @@
+//! What is refused by looking at the node and the request alone. The API asks before it hands a request on, the conductor
+//! again when it has read the node: one rule and one text for both. The texts are Ironic's.
+
+use wrought_domain::{Node, StepCall, Verb};
+
+use crate::Refusal;
+
+/// Steps that no request may ask for (Ironic's `disallow_*_steps`): raw commands to the controller.
+const DISALLOWED_STEPS: [(&str, &str); 1] = [("vendor", "send_raw")];
+
+/// Whether the node can take a verb, which the request spelt `spelling` (`deploy` is `active`).
+///
+/// # Errors
+/// [`Refusal::Invalid`] in maintenance, when it is retired, or in the wrong state; [`Refusal::Locked`] when that is
+/// because of an operation; [`Refusal::Forbidden`] when it is protected.
+pub fn check_verb(node: &Node, verb: Verb, spelling: &str) -> Result<(), Refusal> {
+    let id = node.uuid;
+    if node.maintenance && matches!(verb, Verb::Active | Verb::Rebuild | Verb::Clean | Verb::Service | Verb::Rescue) {
+        return Err(Refusal::Invalid(format!(
+            "The provisioning operation can't be performed on node {id} because it's in maintenance mode."
+        )));
+    }
+    if node.retired && verb == Verb::Provide {
+        return Err(Refusal::Invalid(format!(
+            "The {spelling} operation can't be performed on node {id} because it is in maintenance or retired mode."
+        )));
+    }
+    if !verb.allowed_from(node.provision_state) {
+        return Err(match &node.reservation {
+            Some(host) => Refusal::Locked { node: id, host: host.clone() },
+            None => not_in_state(node, spelling, node.provision_state.as_str()),
+        });
+    }
+    if matches!(verb, Verb::Deleted | Verb::Rebuild) {
+        check_unprotected(node)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody said that the node's instance must stay.
+///
+/// # Errors
+/// [`Refusal::Forbidden`].
+pub fn check_unprotected(node: &Node) -> Result<(), Refusal> {
+    if node.protected {
+        let text = format!("Node \"{}\" is protected and can not be undeployed, rebuilt or deleted.", node.uuid);
+        return Err(Refusal::Forbidden(text));
+    }
+    Ok(())
+}
+
+/// The refusal of an action that the node's state, provision or power, does not allow.
+pub fn not_in_state(node: &Node, action: &str, state: &str) -> Refusal {
+    Refusal::Invalid(format!(
+        "The requested action \"{action}\" can not be performed on node \"{}\" while it is in state \"{state}\".",
+        node.uuid
+    ))
+}
+
+/// Whether steps may be asked for at all, of whatever kind they are.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn check_steps<'a>(steps: impl IntoIterator<Item = &'a StepCall>) -> Result<(), Refusal> {
+    let bad = |call: &&StepCall| DISALLOWED_STEPS.contains(&(call.interface.as_str(), call.step.as_str()));
+    match steps.into_iter().find(bad) {
+        Some(call) => Err(Refusal::Invalid(format!("the step {}.{} is not allowed", call.interface, call.step))),
+        None => Ok(()),
+    }
+}
+
+/// Whether the steps of a deployment leave its core step alone, or switch it off.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub(crate) fn check_core_step(deploy_steps: &[StepCall]) -> Result<(), Refusal> {
+    if deploy_steps.iter().any(|call| call.interface == "deploy" && call.step == "deploy" && call.priority != Some(0)) {
+        return Err(Refusal::Invalid("the core step deploy.deploy can not be requested; it can only be disabled with priority 0".into()));
+    }
+    Ok(())
+}
