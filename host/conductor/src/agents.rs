@@ -202,12 +202,12 @@ impl Conductor {
             "heartbeat_timeout": self.0.config.ramdisk_heartbeat_timeout,
             "agent_token": token,
             "agent_token_required": true,
-            "agent_md5_checksum_enable": false,
+            "agent_md5_checksum_enable": self.0.image.allow_md5_checksum,
             "disable_deep_image_inspection": false,
-            "permitted_image_formats": "raw,gpt,qcow2,iso",
+            "permitted_image_formats": self.0.image.permitted_image_formats.join(","),
             "enable_bios_bootloader_install": false,
             "agent_skip_bmc_detect": node.driver == "redfish",
-            "tls_min_version": "1.3",
+            "tls_min_version": self.0.agent.tls_min_version,
             "tls_cipher_suites": null,
             "metrics": {"backend": "noop", "prepend_host": false, "prepend_uuid": false, "prepend_host_reverse": true, "global_prefix": null},
             "metrics_statsd": {"statsd_host": "localhost", "statsd_port": 8125},
@@ -251,8 +251,8 @@ impl Conductor {
         if begun && beat.agent_verify_ca.is_some() && session.verify_ca != beat.agent_verify_ca {
             return Err(invalid("Detected change in ramdisk provided \"agent_verify_ca\""));
         }
-        let networks = &self.0.callback_networks.callback_allowed_networks;
-        check_callback_url(&beat.callback_url, beat.peer, networks, self.0.require_agent_tls)
+        let networks = &self.0.agent.callback_allowed_networks;
+        check_callback_url(&beat.callback_url, beat.peer, networks, self.0.agent.require_tls)
             .map_err(|error| Refusal::Invalid(error.message))?;
         self.heard(node, session, beat, version.chars().take(64).collect()).await?;
         drop(inside);

@@ -75,9 +75,20 @@ pub fn restore(changed: &mut Map, stored: &Map) {
     for (key, value) in changed.iter_mut() {
         match (value, stored.get(key)) {
             (value, Some(old)) if value.as_str() == Some(MASK) => *value = old.clone(),
-            (Value::Object(inner), Some(Value::Object(old))) => restore(inner, old),
+            (value, Some(old)) => restore_within(value, old),
             _ => {}
         }
+    }
+}
+
+/// A list of another length is a new one: its places say nothing of whose secrets they held.
+fn restore_within(changed: &mut Value, stored: &Value) {
+    match (changed, stored) {
+        (Value::Object(inner), Value::Object(old)) => restore(inner, old),
+        (Value::Array(items), Value::Array(old)) if items.len() == old.len() => {
+            items.iter_mut().zip(old).for_each(|(item, old)| restore_within(item, old));
+        }
+        _ => {}
     }
 }
 
@@ -107,5 +118,6 @@ mod tests {
         assert_eq!(shown["redfish_password"], "hunter2");
         assert_eq!(shown["redfish_username"], "root");
         assert_eq!(shown["nested"]["snmp_auth_key"], "k");
+        assert_eq!(shown["nested"]["list"], json!([{"API_Token": "abc"}]));
     }
 }

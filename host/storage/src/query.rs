@@ -143,8 +143,9 @@ impl NodeFilter {
             query.push(")");
         }
         if let Some(text) = &self.description_contains {
-            let pattern = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            query.push(" AND LOWER(n.description) LIKE ").push_bind(format!("%{pattern}%")).push(" ESCAPE '\\'");
+            let pattern = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            // The database lowers both, as each has its own idea of letters.
+            query.push(" AND LOWER(n.description) LIKE LOWER(").push_bind(format!("%{pattern}%")).push(") ESCAPE '\\'");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use wrought_domain::node::cut;
 use wrought_domain::{DriverError, ErrorKind, Map, mask};
 use wrought_drivers::capability::Agent;
 use wrought_drivers::contract::agent::{Command, Session, StepKind};
@@ -17,6 +18,9 @@ use crate::convert;
 
 /// Shorter than any import may block (`wit/types.wit`), so that the client's own answer arrives.
 const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Bytes of an agent's words about a failure.
+const MAX_WORDS: usize = 2000;
 
 fn no_agent() -> DriverError {
     DriverError::new(ErrorKind::AgentUnreachable, "agent.None", "no agent has been heard since the machine's power last changed")
@@ -52,12 +56,13 @@ impl NodeWorld {
     fn shown(&self, mut command: wrought_hardware::agent::Command) -> Command {
         self.secrets.scrub(&mut command.result);
         let mut command = convert::command(command);
-        command.error = command.error.map(|text| self.secrets.scrub_text(&text));
+        // Cut after the secrets are out: the beginning of one that was cut would not be found.
+        command.error = command.error.map(|text| cut(&self.secrets.scrub_text(&text), MAX_WORDS));
         command
     }
 
     fn scrubbed(&self, error: DriverError) -> DriverError {
-        DriverError { message: self.secrets.scrub_text(&error.message), ..error }
+        DriverError { message: cut(&self.secrets.scrub_text(&error.message), MAX_WORDS), ..error }
     }
 
     /// The node as the agent's steps read it: Ironic's fields, secrets masked, and what it is to erase how.

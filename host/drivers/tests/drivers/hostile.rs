@@ -194,7 +194,9 @@ async fn faults_replay_as_exactly_as_answers() {
         let driver = hostile().await;
         let header = hostile_header(driver, how, Function::ExecuteDeployStep);
         call(runtime().await, driver, header, Scripted::good(), journal).await;
-        for record in memory.take() {
+        let records = memory.take();
+        assert_eq!(records.len(), 1, "{how}");
+        for record in records {
             replay(runtime().await, driver, &record).await.unwrap_or_else(|diverged| panic!("{how}: {diverged}"));
         }
     }

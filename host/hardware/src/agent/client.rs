@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use crate::agent::command::{Command, CommandStatus, answer_cap, bad_answer, is_id, short_name};
+use crate::agent::command::{Command, CommandStatus, WORDS_CAP, answer_cap, bad_answer, is_id, short_name};
 use crate::config::AgentConfig;
 use crate::egress::web_url;
 use crate::error::{HardwareError, Kind};
@@ -243,7 +243,7 @@ impl AgentClient {
 
     fn refusal(&self, status: StatusCode, body: Option<&Value>) -> HardwareError {
         let words = body.and_then(|body| body.get("faultstring")).and_then(Value::as_str).unwrap_or("no reason given");
-        let words = self.own_secrets.scrub_text(&tame(words, 300));
+        let words = self.own_secrets.scrub_text(&tame(words, WORDS_CAP));
         let busy = status == StatusCode::CONFLICT || words.to_ascii_lowercase().contains("agent is busy");
         let (kind, code) = match status {
             _ if busy => (Kind::AgentInProgress, "agent.Busy"),

@@ -11,6 +11,8 @@ const RESULT_CAP: usize = 256 * 1024;
 const STEPS_CAP: usize = 1024 * 1024;
 /// The same of the machine's logs.
 const LOGS_CAP: usize = 16 * 1024 * 1024;
+/// An error's words, in characters; more than any secret has.
+pub(crate) const WORDS_CAP: usize = 64 * 1024;
 /// What surrounds a result in an answer.
 const ENVELOPE: usize = 16 * 1024;
 
@@ -32,7 +34,8 @@ pub enum CommandStatus {
 pub struct CommandError {
     /// The agent's exception, for example `ImageChecksumError`.
     pub kind: String,
-    /// Its words, on one line, at most 2000 characters.
+    /// Its words, on one line. Who shows them takes the secrets out first and cuts them then: the beginning of a secret that
+    /// was cut would not be found.
     pub message: String,
 }
 
@@ -108,9 +111,9 @@ impl CommandError {
         let text = |key: &str, most| error.get(key).and_then(Value::as_str).map(|text| tame(text, most)).unwrap_or_default();
         match error {
             Value::Null => None,
-            Value::String(words) => Some(Self { kind: String::new(), message: tame(words, 2000) }),
+            Value::String(words) => Some(Self { kind: String::new(), message: tame(words, WORDS_CAP) }),
             _ => {
-                let (message, details) = (text("message", 1000), text("details", 1000));
+                let (message, details) = (text("message", WORDS_CAP), text("details", WORDS_CAP));
                 let message = if details.is_empty() || message.contains(&details) { message } else { format!("{message} {details}") };
                 Some(Self { kind: text("type", 128), message })
             }

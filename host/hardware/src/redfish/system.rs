@@ -197,6 +197,8 @@ impl Bmc for RedfishBmc {
         };
         // Already there, or done though the answer got lost: the machine knows.
         match self.read_system(&operation).await {
+            // A controller may refuse to switch off what is going off already.
+            Ok(system) if action == PowerAction::ForceOff && power_of(&system) == PowerState::PoweringOff => Ok(()),
             Ok(system) if reached(power_of(&system), action) => Ok(()),
             _ => Err(match refused.kind {
                 Kind::Failed | Kind::Conflict | Kind::NotFound => refused.with_kind(Kind::PowerFailed),
@@ -224,16 +226,17 @@ impl Bmc for RedfishBmc {
         let mode = boot.and_then(|boot| boot.get("BootSourceOverrideMode")).cloned();
 
         let minimal = json!({"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": enabled});
-        let mut full = minimal.clone();
-        if let (Some(full), Some(mode)) = (full.as_object_mut(), mode) {
-            full.insert("BootSourceOverrideMode".into(), mode);
-        }
+        // Some controllers want the mode as well; one that shows none is not asked twice for the same.
+        let full = mode
+            .map(|mode| json!({"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": enabled, "BootSourceOverrideMode": mode}));
+        let mut more = full.is_some();
         let mut read_back = None;
-        for boot in [minimal, full] {
+        for boot in std::iter::once(minimal).chain(full) {
             let reply = patch_boot(&operation, &system, &boot).await?;
-            if reply.status == 400 && read_back.is_none() && boot.get("BootSourceOverrideMode").is_none() {
+            if reply.status == 400 && std::mem::take(&mut more) {
                 continue;
             }
+            more = false;
             operation.accepted(&reply)?;
             let system = self.read_system(&operation).await?;
             read_back = boot_of(&system);
