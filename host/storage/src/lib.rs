@@ -38,8 +38,9 @@ pub use node::{NodeRef, Reserved, Revision, Stored};
 pub use port::PortQuery;
 pub use query::{DEFAULT_LIMIT, NodeFilter, NodeQuery, Visibility};
 pub use session::AgentSession;
+pub use writer::Writes;
 
-use writer::Writer;
+use writer::{Counts, Writer};
 
 /// Connections that read.
 const READERS: u32 = 4;
@@ -66,6 +67,7 @@ struct Inner {
     /// Nothing once the store is closed.
     writer: RwLock<Option<Writer>>,
     ended: Mutex<Option<JoinHandle<()>>>,
+    counts: Arc<Counts>,
 }
 
 impl Store {
@@ -90,8 +92,9 @@ impl Store {
         let mut db = options.connect().await?;
         schema::migrate(&mut db, &path).await?;
         let reads = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        let (writer, ended) = Writer::start(db, lock);
-        Ok(Self { inner: Arc::new(Inner { reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)) }) })
+        let counts = Arc::new(Counts::default());
+        let (writer, ended) = Writer::start(db, lock, counts.clone());
+        Ok(Self { inner: Arc::new(Inner { reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts }) })
     }
 
     /// Finishes what is queued, closes the database and lets go of the folder. Later calls on
@@ -102,6 +105,11 @@ impl Store {
         if let Some(ended) = self.inner.ended.lock().await.take() {
             ended.await.ok();
         }
+    }
+
+    /// How much was written since the store was opened.
+    pub fn writes(&self) -> Writes {
+        self.inner.counts.read()
     }
 
     pub(crate) fn reads(&self) -> &SqlitePool {

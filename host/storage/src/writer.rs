@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -57,15 +58,42 @@ where
     }
 }
 
+/// What was written since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Writes {
+    /// Transactions that were committed, each with a flush to disk under [`crate::Durability::Full`].
+    pub transactions: u64,
+    /// Units of work in them, those that were refused included.
+    pub units: u64,
+}
+
+/// Counts for measurements: no order between the two is promised.
+#[derive(Default)]
+pub(crate) struct Counts {
+    transactions: AtomicU64,
+    units: AtomicU64,
+}
+
+impl Counts {
+    fn add(&self, units: usize) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.units.fetch_add(u64::try_from(units).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Writes {
+        Writes { transactions: self.transactions.load(Ordering::Relaxed), units: self.units.load(Ordering::Relaxed) }
+    }
+}
+
 /// The way to the writer.
 #[derive(Clone)]
 pub(crate) struct Writer(mpsc::Sender<Box<dyn Unit>>);
 
 impl Writer {
     /// Starts the writer; it ends, and lets go of `lock`, when the last sender is gone.
-    pub(crate) fn start(db: SqliteConnection, lock: Arc<File>) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(db: SqliteConnection, lock: Arc<File>, counts: Arc<Counts>) -> (Self, JoinHandle<()>) {
         let (send, receive) = mpsc::channel(QUEUE);
-        (Self(send), tokio::spawn(run(db, receive, lock)))
+        (Self(send), tokio::spawn(run(db, receive, lock, counts)))
     }
 
     /// Has `work` done within a transaction; returns after the commit.
@@ -84,12 +112,13 @@ impl Writer {
     }
 }
 
-async fn run(mut db: SqliteConnection, mut queue: mpsc::Receiver<Box<dyn Unit>>, lock: Arc<File>) {
+async fn run(mut db: SqliteConnection, mut queue: mpsc::Receiver<Box<dyn Unit>>, lock: Arc<File>, counts: Arc<Counts>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let ended = commit(&mut db, &mut batch).await.map_err(StoreError::from);
-        if let Err(error) = &ended {
-            tracing::error!(units = batch.len(), error = ?error, "a batch of writes was not committed");
+        match &ended {
+            Ok(()) => counts.add(batch.len()),
+            Err(error) => tracing::error!(units = batch.len(), error = ?error, "a batch of writes was not committed"),
         }
         for unit in batch.drain(..) {
             unit.answer(ended.clone());
