@@ -170,8 +170,10 @@ impl Conductor {
             let (operation, _held) = self.0.store.adopt(operation.node, &self.0.host).await?;
             let (this, node) = (self.clone(), operation.node);
             tracing::info!(%node, operation = operation.kind.name(), phase = ?operation.phase, "going on after a restart");
+            // No longer than this was the host down, as far as a wait is concerned.
+            let down = operation.waiting.as_ref().map(|waiting| Timestamp::now().duration_since(waiting.since)).unwrap_or_default();
             self.spawn(async move {
-                this.handle(node, None, Event::Interrupted, Seen::default()).await;
+                this.handle(node, None, Event::Interrupted { down }, Seen::default()).await;
             });
         }
         Ok(())

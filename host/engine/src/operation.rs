@@ -1,6 +1,6 @@
 //! What the engine works on: the operation, its phases, the events and the commands.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use wrought_domain::function::Function;
 use wrought_domain::state::ProvisionState;
@@ -45,12 +45,16 @@ pub struct Operation {
     pub started_at: Timestamp,
     /// Driver calls made so far.
     pub calls: u32,
+    /// The number of the latest driver call, counted over the whole operation and never reset. It names the call in
+    /// flight in the journal.
+    #[serde(default)]
+    pub turn: u64,
     /// Clean without booting the agent.
     pub disable_ramdisk: bool,
     /// Seconds that a power request may take, where it said so.
     pub power_timeout: Option<u32>,
-    /// The host was stopping when the command that follows from this state was due, so it was not carried out:
-    /// it is as it was before, and the next start begins it.
+    /// The host was stopping when the command that follows from this state was due, so it was not carried out. Only
+    /// the restart of a machine that is never off needs to know: its power does not tell whether it happened.
     #[serde(default)]
     pub held_back: bool,
 }
@@ -195,7 +199,7 @@ pub enum Cause {
     Met,
     /// The wait ran out of time.
     TimedOut,
-    /// The host stopped in the middle, or the step is repeated.
+    /// The step is repeated, because the agent could not be reached or was busy.
     Interrupted,
 }
 
@@ -231,8 +235,11 @@ pub enum Event {
         /// On whose behalf.
         principal: Principal,
     },
-    /// The host stopped while the command was in flight; nothing is known of its end.
-    Interrupted,
+    /// The host stopped and is back; nothing is known of the end of the command in flight.
+    Interrupted {
+        /// How long the host was down: this time counts against no deadline.
+        down: SignedDuration,
+    },
     /// An operator ended the maintenance in which the wait rested.
     MaintenanceEnded,
 }

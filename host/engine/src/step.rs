@@ -60,6 +60,7 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         abort_after: false,
         started_at: now,
         calls: 0,
+        turn: 0,
         disable_ramdisk: request.disable_ramdisk,
         power_timeout: request.power_timeout,
         held_back: false,
@@ -97,7 +98,7 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
         Event::MaintenanceEnded => run.wait_anew()?,
         Event::Abort => run.abort()?,
         Event::Delete { principal } => run.delete_instead(principal)?,
-        Event::Interrupted => run.interrupted()?,
+        Event::Interrupted { down } => run.interrupted(down)?,
     }
     Ok(run.advance())
 }
@@ -150,10 +151,16 @@ impl<'a> Run<'a> {
         self.operation.phase = phase;
         self.operation.cause = cause;
         self.operation.waiting = None;
-        let Some(function) = function_of(phase) else { return };
         self.operation.calls = self.operation.calls.saturating_add(1);
+        self.operation.turn = self.operation.turn.saturating_add(1);
+        self.call_in_flight();
+    }
+
+    /// The command of the call that the operation's phase, cause and turn describe.
+    fn call_in_flight(&mut self) {
+        let Some(function) = function_of(self.operation.phase) else { return };
         let step = self.operation.current().cloned();
-        self.commands.push(Command::Call { function, cause, step });
+        self.commands.push(Command::Call { function, cause: self.operation.cause, step });
     }
 
     /// Stores a wait, and has it tested at once.
@@ -267,6 +274,13 @@ impl<'a> Run<'a> {
         let whole = waiting.deadline.duration_since(waiting.since);
         waiting.deadline = waiting.deadline.max(now.checked_add(whole).unwrap_or(Timestamp::MAX));
         waiting.since = now;
+        if self.rests() { self.rest() } else { self.test_now() }
+    }
+
+    /// Adds the time that the host was down to the wait's, and has it tested: nothing times out untested.
+    fn wait_on(&mut self, down: SignedDuration) -> Result<(), Impossible> {
+        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
+        waiting.deadline = waiting.deadline.checked_add(down.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
         if self.rests() { self.rest() } else { self.test_now() }
     }
 
@@ -446,33 +460,21 @@ impl<'a> Run<'a> {
         self.begin_tear_down()
     }
 
-    /// The host stopped while a command was in flight. What only reads, or is idempotent by
-    /// contract, is done again; a step may have changed the machine, so it is not.
-    fn interrupted(&mut self) -> Result<(), Impossible> {
+    /// The host stopped and is back. A driver's call is issued as it was, because its journal says how far it came and
+    /// it goes on from there. The host's own commands observe first, so they are begun again.
+    fn interrupted(&mut self, down: SignedDuration) -> Result<(), Impossible> {
+        let held_back = std::mem::take(&mut self.operation.held_back);
         if self.operation.waiting.is_some() {
-            return self.wait_anew();
-        }
-        if std::mem::take(&mut self.operation.held_back) {
-            match self.operation.phase {
-                Phase::Verify => self.commands.push(Command::ReadPower),
-                Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
-                phase => self.call(phase, self.operation.cause),
-            }
-            return Ok(());
+            return self.wait_on(down);
         }
         match self.operation.phase {
             Phase::Verify => self.commands.push(Command::ReadPower),
-            Phase::DeployStep | Phase::CleanStep => {
-                return self.fail(
-                    "the host stopped while this step was executing, and it is not known what was done: look at the machine, then try again".into(),
-                );
-            }
-            Phase::PowerOn if self.restarts() => {
+            Phase::PowerOn if self.restarts() && !held_back => {
                 return self
                     .fail("the host stopped while the machine was told to restart, and its power does not tell whether it did".into());
             }
             Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
-            phase => self.call(phase, Cause::Interrupted),
+            _ => self.call_in_flight(),
         }
         Ok(())
     }

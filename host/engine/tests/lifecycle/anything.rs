@@ -18,8 +18,8 @@ enum Happening {
     Due,
     Abort,
     Delete,
-    /// The host is killed and comes back.
-    Killed,
+    /// The host is killed and comes back after these seconds.
+    Killed(i64),
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -74,7 +74,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Due),
         1 => Just(Happening::Abort),
         1 => Just(Happening::Delete),
-        1 => Just(Happening::Killed),
+        1 => prop_oneof![Just(0), 1..10_000_i64].prop_map(Happening::Killed),
     ]
 }
 
@@ -112,10 +112,15 @@ fn apply(host: &mut Host, happening: Happening) {
         Happening::Due => drop(host.handle(Event::Due)),
         Happening::Abort => drop(host.handle(Event::Abort)),
         Happening::Delete => drop(host.handle(Event::Delete { principal: Principal::noauth() })),
-        Happening::Killed => {
-            if host.operation.is_some() {
-                (host.in_flight, host.testing) = (None, 0);
-                host.handle(Event::Interrupted).unwrap();
+        Happening::Killed(seconds) => {
+            if let Some(before) = host.operation.clone() {
+                host.killed_for(seconds);
+                let Some(after) = &host.operation else { return };
+                assert_eq!((after.turn, after.calls), (before.turn, before.calls), "the same call goes on");
+                if let (Some(before), Some(after)) = (&before.waiting, &after.waiting) {
+                    let down = jiff::SignedDuration::from_secs(seconds);
+                    assert_eq!(after.deadline, before.deadline.checked_add(down).unwrap_or(jiff::Timestamp::MAX));
+                }
             }
         }
     }

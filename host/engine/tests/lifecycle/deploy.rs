@@ -258,27 +258,6 @@ fn a_rebuild_is_a_deployment_of_what_is_there() {
 }
 
 #[test]
-fn after_a_restart_what_waits_waits_and_a_step_that_was_executing_fails_by_name() {
-    let mut host = deploying();
-    host.wait(Condition::AgentBooted, 0);
-    host.testing = 0;
-    host.handle(Event::Interrupted).unwrap();
-    assert_eq!((host.state(), host.testing), ("wait call-back", 1));
-    host.tested(true);
-    host.in_flight = None;
-    host.handle(Event::Interrupted).unwrap();
-    host.all_done(&[Function::CleanUp]);
-    assert_eq!(host.state(), "deploy failed");
-    assert!(host.last_error().contains("step deploy.deploy: the host stopped"), "{}", host.last_error());
-
-    let mut host = Host::with(Available);
-    host.begin(Kind::Deploy);
-    host.in_flight = None;
-    host.handle(Event::Interrupted).unwrap();
-    assert_eq!(host.calls(), (Function::Prepare, Cause::Interrupted), "idempotent by contract");
-}
-
-#[test]
 fn an_answer_that_comes_late_changes_nothing() {
     let mut host = deploying();
     host.wait(Condition::AgentBooted, 0);

@@ -126,6 +126,18 @@ impl Host {
         }
     }
 
+    /// The number of the call in flight.
+    pub fn turn(&self) -> u64 {
+        self.operation.as_ref().unwrap().turn
+    }
+
+    /// The host is killed, and is back after these seconds.
+    pub fn killed_for(&mut self, seconds: i64) {
+        (self.in_flight, self.testing) = (None, 0);
+        self.pass(seconds);
+        self.handle(Event::Interrupted { down: SignedDuration::from_secs(seconds) }).unwrap();
+    }
+
     pub fn answer(&mut self, returned: Returned) {
         assert!(self.in_flight.take().is_some(), "nothing is in flight");
         self.handle(Event::Returned(returned)).unwrap();

@@ -7,4 +7,5 @@ mod deploy;
 mod host;
 mod power;
 mod rest;
+mod restart;
 mod tear_down;

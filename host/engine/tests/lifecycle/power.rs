@@ -59,9 +59,15 @@ fn a_machine_that_must_never_be_off_is_restarted_once() {
     assert_eq!((host.operation.is_none(), host.node.power_state, host.state()), (true, Some(PowerState::On), "active"));
 
     host.begin(Kind::Power(PowerTarget::Reboot));
-    host.in_flight = None;
-    host.handle(Event::Interrupted).unwrap();
+    host.killed_for(60);
     assert!(host.operation.is_none() && host.last_error().contains("does not tell whether"), "not restarted again");
+
+    host.begin(Kind::Power(PowerTarget::Reboot));
+    host.operation.as_mut().unwrap().held_back = true;
+    host.killed_for(60);
+    assert_eq!(host.in_flight, Some(Command::SetPower(PowerAction::Restart)), "the host was stopping and had not begun it");
+    host.killed_for(60);
+    assert!(host.operation.is_none() && host.last_error().contains("does not tell whether"), "it is begun by now");
 }
 
 #[test]
@@ -85,10 +91,9 @@ fn a_machine_that_does_not_change_is_an_error_without_a_change_of_state() {
 }
 
 #[test]
-fn a_request_after_a_restart_is_made_again() {
+fn a_request_is_made_again_after_a_restart_of_the_host() {
     let mut host = requested(PowerTarget::Off, PowerState::On);
-    host.in_flight = None;
-    host.handle(Event::Interrupted).unwrap();
+    host.killed_for(60);
     assert_eq!(host.in_flight, Some(Command::SetPower(PowerAction::Off)));
 }
 

@@ -1,4 +1,4 @@
-//! Maintenance, stops of the host, and cleaning without the agent: nothing goes on that should not, and no time runs out.
+//! Maintenance, and cleaning without the agent: nothing goes on that should not, and no time runs out.
 
 use wrought_domain::Function;
 use wrought_domain::state::ProvisionState::{Available, Manageable};
@@ -42,32 +42,6 @@ fn the_end_of_a_maintenance_means_nothing_to_a_step_that_is_executing() {
     let mut host = waiting();
     host.tested(true);
     host.handle(Event::MaintenanceEnded).unwrap_err();
-}
-
-#[test]
-fn time_that_the_host_was_down_counts_against_no_deadline() {
-    let mut host = waiting();
-    host.pass(24 * 3600);
-    host.handle(Event::Interrupted).unwrap();
-    host.tested(false);
-    assert_eq!(host.state(), "wait call-back");
-    host.tested(true);
-    assert_eq!(host.calls_step(), ("deploy.deploy".into(), Cause::Met));
-}
-
-#[test]
-fn a_step_that_a_stopping_host_held_back_is_begun_by_the_next_one() {
-    let mut host = waiting();
-    host.tested(true);
-    host.in_flight = None;
-    host.operation.as_mut().unwrap().held_back = true;
-    host.handle(Event::Interrupted).unwrap();
-    assert_eq!(host.calls_step(), ("deploy.deploy".into(), Cause::Met), "as it would have been called");
-    // From here on it is not known what was done.
-    host.in_flight = None;
-    host.handle(Event::Interrupted).unwrap();
-    host.all_done(&[Function::CleanUp]);
-    assert_eq!(host.state(), "deploy failed");
 }
 
 #[test]
