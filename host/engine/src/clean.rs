@@ -3,6 +3,7 @@
 use wrought_domain::state::Event as Transition;
 use wrought_domain::step::{Step, automated, manual};
 
+use crate::exits::FailureKind;
 use crate::operation::{Cause, Kind, Phase, Returned, Severity, Wipe, shown};
 use crate::step::{Impossible, Run};
 
@@ -36,7 +37,7 @@ impl Run<'_> {
             }
             (Phase::TearDownCleaning, Returned::Done) if self.operation.failure.is_some() => self.fail_now(),
             (Phase::TearDownCleaning, Returned::Done) => self.cleaned(),
-            (phase, returned) => self.fail(format!("the driver answered {phase:?} with {returned:?}")),
+            (phase, returned) => self.fail(FailureKind::Fault, format!("the driver answered {phase:?} with {returned:?}")),
         }
     }
 
@@ -44,21 +45,22 @@ impl Run<'_> {
         let plan = match self.operation.kind {
             Kind::ManualClean => match manual(offered, &self.operation.asked) {
                 Ok(plan) => plan,
-                Err(error) => return self.fail(error.to_string()),
+                Err(error) => return self.fail(FailureKind::Steps, error.to_string()),
             },
             _ => automated(offered),
         };
         if plan.is_empty() && self.operation.kind == Kind::ManualClean {
-            return self.fail("a manual cleaning needs at least one clean step".into());
+            return self.fail(FailureKind::Steps, "a manual cleaning needs at least one clean step".into());
         }
         if plan.is_empty() {
             return self.fail(
+                FailureKind::Steps,
                 "no clean step is offered, so nothing would be erased; set the node's automated_clean to false if that is what you want"
                     .into(),
             );
         }
         if let Some(step) = plan.iter().find(|step| step.requires_ramdisk && self.operation.disable_ramdisk) {
-            return self.fail(format!("step {} needs the agent, but disable_ramdisk was given", step.id()));
+            return self.fail(FailureKind::Steps, format!("step {} needs the agent, but disable_ramdisk was given", step.id()));
         }
         let steps: Vec<serde_json::Value> = plan.iter().map(|step| shown(step).into()).collect();
         self.node.driver_internal_info.insert("clean_steps".into(), steps.into());

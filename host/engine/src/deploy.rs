@@ -3,6 +3,7 @@
 use wrought_domain::state::Event as Transition;
 use wrought_domain::step::{Step, deployment};
 
+use crate::exits::FailureKind;
 use crate::operation::{Cause, Kind, Phase, Returned, Severity, Wipe, shown};
 use crate::step::{Impossible, Run};
 
@@ -24,7 +25,7 @@ impl Run<'_> {
             }
             (Phase::ListDeploySteps, Returned::Steps(offered)) => self.plan_deployment(&offered),
             (Phase::DeployStep, Returned::Done) => self.deploy_step_done(),
-            (phase, returned) => self.fail(format!("the driver answered {phase:?} with {returned:?}")),
+            (phase, returned) => self.fail(FailureKind::Fault, format!("the driver answered {phase:?} with {returned:?}")),
         }
     }
 
@@ -37,7 +38,7 @@ impl Run<'_> {
             self.operation.asked.iter().any(|call| (&*call.interface, &*call.step, call.priority) == ("deploy", "deploy", Some(0)));
         let wanted = match deployment(offered, &self.operation.asked, complete || without_agent) {
             Ok(plan) => plan,
-            Err(error) => return self.fail(error.to_string()),
+            Err(error) => return self.fail(FailureKind::Steps, error.to_string()),
         };
         if complete {
             let executed = self.operation.plan.get(..=self.operation.index).unwrap_or_default().to_vec();
@@ -46,7 +47,8 @@ impl Run<'_> {
             self.operation.plan_complete = true;
             self.operation.index = self.operation.index.saturating_add(1);
         } else if wanted.is_empty() {
-            return self.fail("no deploy steps are left to execute; a deployment without steps would deploy nothing".into());
+            return self
+                .fail(FailureKind::Steps, "no deploy steps are left to execute; a deployment without steps would deploy nothing".into());
         } else {
             self.operation.plan = wanted;
         }

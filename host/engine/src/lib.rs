@@ -8,7 +8,9 @@
 
 mod clean;
 mod deploy;
+mod exits;
 mod operation;
+mod operator;
 mod power;
 mod step;
 mod tear_down;
@@ -16,6 +18,7 @@ mod verify;
 
 pub use wrought_domain::Function;
 
+pub use exits::{FailureKind, exits};
 pub use operation::{
     Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Pin, PowerAction, PowerTarget, Request,
     Returned, Settings, Severity, Waiting, Wipe,

@@ -7,6 +7,8 @@ use wrought_domain::state::ProvisionState;
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{Digest, DriverError, DriverName, Fence, Map, Node, NodeId, OperationId, PowerState, Principal, Step, StepCall};
 
+use crate::exits::FailureKind;
+
 /// One run of a verb on one node: a durable record that survives the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
@@ -206,11 +208,14 @@ pub enum Cause {
 /// Why an operation fails; kept while clean-up runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Becomes `last_error`.
+    /// Becomes `last_error`, with the exits behind it.
     pub text: String,
+    /// Decides which exits are named.
+    #[serde(default)]
+    pub kind: FailureKind,
     /// An operator asked for it.
     pub aborted: bool,
-    /// A clean step was executing: the node needs a look, so it goes into maintenance.
+    /// A cleaning was cut off in the middle: the node needs a look, so it goes into maintenance.
     pub in_step: bool,
 }
 
@@ -234,6 +239,13 @@ pub enum Event {
     Delete {
         /// On whose behalf.
         principal: Principal,
+    },
+    /// An operator breaks the lock: the operation ends at once, and the machine is left as it is.
+    Unlocked {
+        /// On whose behalf.
+        principal: Principal,
+        /// Why, in the operator's words; cut to what an error has room for.
+        reason: String,
     },
     /// The host stopped and is back; nothing is known of the end of the command in flight.
     Interrupted {

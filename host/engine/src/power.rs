@@ -1,8 +1,9 @@
 //! Power requests of an operator.
 
-use wrought_domain::PowerState;
 use wrought_domain::wait::{Condition, Wait};
+use wrought_domain::{ErrorKind, PowerState};
 
+use crate::exits::FailureKind;
 use crate::operation::{Command, Kind, Phase, PowerAction, PowerTarget, Returned, Severity, Wipe};
 use crate::step::{Impossible, Run};
 
@@ -33,7 +34,7 @@ impl Run<'_> {
 
     pub(crate) fn power_returned(&mut self, returned: Returned) -> Result<(), Impossible> {
         if returned != Returned::Done {
-            return self.fail(format!("the controller answered with {returned:?}"));
+            return self.fail(FailureKind::Refused(ErrorKind::PowerFailed), format!("the controller answered with {returned:?}"));
         }
         let on = self.operation.phase == Phase::PowerOn;
         let soft = matches!(self.operation.kind, Kind::Power(PowerTarget::SoftOff | PowerTarget::SoftReboot)) && !on;
@@ -46,7 +47,7 @@ impl Run<'_> {
         let on = self.operation.phase == Phase::PowerOn;
         let state = if on { PowerState::On } else { PowerState::Off };
         if !met {
-            return self.fail(format!("the machine did not reach {state} in time"));
+            return self.fail(FailureKind::Timeout, format!("the machine did not reach {state} in time"));
         }
         self.node.power_state = Some(state);
         if !on {

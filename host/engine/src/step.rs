@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use wrought_domain::node::{MAX_TEXT, cut};
 use wrought_domain::state::{Event as Transition, ProvisionState};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Fence, Function, Map, Node, Principal};
+use wrought_domain::{DriverError, ErrorKind, Fence, Function, Map, Node};
 
+use crate::exits::{FailureKind, followed, with_exits};
 use crate::operation::{
     Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Request, Returned, Settings, Severity,
     Waiting, Wipe, shown,
@@ -67,7 +68,8 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
     };
     let mut run = Run::new(node, operation, settings, now);
     // A power request does not make good what made the node fail.
-    if !(matches!(request.kind, Kind::Power(_)) && run.node.provision_state.is_failed()) {
+    let state = run.node.provision_state;
+    if !(matches!(request.kind, Kind::Power(_)) && (state.is_failed() || state == ProvisionState::Error)) {
         run.node.last_error = None;
     }
     match request.kind {
@@ -98,6 +100,7 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
         Event::MaintenanceEnded => run.wait_anew()?,
         Event::Abort => run.abort()?,
         Event::Delete { principal } => run.delete_instead(principal)?,
+        Event::Unlocked { principal, reason } => run.unlocked(&principal, &reason)?,
         Event::Interrupted { down } => run.interrupted(down)?,
     }
     Ok(run.advance())
@@ -131,7 +134,7 @@ impl<'a> Run<'a> {
     }
 
     /// Moves it if the table allows: a clean-up after an abort waits in a failed state.
-    fn apply_if_allowed(&mut self, transition: Transition) {
+    pub(crate) fn apply_if_allowed(&mut self, transition: Transition) {
         if self.node.provision_state.after(transition).is_some() {
             let _allowed = self.apply(transition);
         }
@@ -194,7 +197,7 @@ impl<'a> Run<'a> {
     fn returned(&mut self, returned: Returned) -> Result<(), Impossible> {
         match returned {
             Returned::Wait(_) | Returned::Refused(_) if self.operation.calls >= self.call_limit() => {
-                self.fail(format!("the driver was called {} times and did not come to an end", self.operation.calls))
+                self.fail(FailureKind::Fault, format!("the driver was called {} times and did not come to an end", self.operation.calls))
             }
             Returned::Wait(wait) if self.may_wait() => {
                 self.wait(wait, false);
@@ -205,8 +208,8 @@ impl<'a> Run<'a> {
                 self.wait(Wait { condition: Condition::Heartbeat { since: self.now }, timeout_s: 0 }, true);
                 Ok(())
             }
-            Returned::Refused(error) => self.fail(error.to_string()),
-            Returned::Fault(text) => self.fail(text),
+            Returned::Refused(error) => self.fail(FailureKind::Refused(error.kind), error.to_string()),
+            Returned::Fault(text) => self.fail(FailureKind::Fault, text),
             done => match self.operation.phase {
                 Phase::Verify => self.verified(done),
                 Phase::Prepare | Phase::ListDeploySteps | Phase::DeployStep => self.deploy_returned(done),
@@ -295,7 +298,7 @@ impl<'a> Run<'a> {
         let cause = match (met, waiting.retry) {
             (true, true) => Cause::Interrupted,
             (true, false) => Cause::Met,
-            (false, true) => return self.fail("timed out while waiting for the agent to be heard again".into()),
+            (false, true) => return self.fail(FailureKind::Timeout, "timed out while waiting for the agent to be heard again".into()),
             (false, false) => Cause::TimedOut,
         };
         self.operation.waiting = None;
@@ -320,9 +323,13 @@ impl<'a> Run<'a> {
     }
 
     /// Ends with a failure, after the clean-up that its kind asks for.
-    pub(crate) fn fail(&mut self, text: String) -> Result<(), Impossible> {
+    pub(crate) fn fail(&mut self, kind: FailureKind, text: String) -> Result<(), Impossible> {
         if let Some(first) = &mut self.operation.failure {
-            first.text = format!("{} Also failed to clean up due to: {text}", first.text);
+            first.text = followed(&first.text, &format!("Also failed to clean up due to: {text}"));
+            if kind == FailureKind::Refused(ErrorKind::OutcomeUnknown) {
+                // Whatever the first failure asks for, the machine is to be looked at before.
+                first.kind = kind;
+            }
             return self.fail_now();
         }
         let in_step = matches!(self.operation.phase, Phase::CleanStep);
@@ -332,7 +339,7 @@ impl<'a> Run<'a> {
         };
         let text = cut(&text, MAX_TEXT);
         let phase = self.operation.phase;
-        self.operation.failure = Some(Failure { text, aborted: false, in_step });
+        self.operation.failure = Some(Failure { text, kind, aborted: false, in_step });
         self.operation.waiting = None;
         self.apply_if_allowed(Transition::Resume);
         match phase {
@@ -349,13 +356,6 @@ impl<'a> Run<'a> {
 
     /// Ends with the failure that is noted.
     pub(crate) fn fail_now(&mut self) -> Result<(), Impossible> {
-        let failure = self.operation.failure.clone().unwrap_or(Failure { text: "failed".into(), aborted: false, in_step: false });
-        self.node.fail_with(&failure.text);
-        if failure.in_step && !failure.aborted {
-            self.node.maintenance = true;
-            self.node.maintenance_reason = self.node.last_error.clone();
-            self.node.fault = Some("clean failure".into());
-        }
         self.node.target_power_state = None;
         if self.operation.kind == Kind::TearDown {
             self.forget_instance();
@@ -363,9 +363,23 @@ impl<'a> Run<'a> {
         if !matches!(self.operation.kind, Kind::Power(_)) {
             self.apply_if_allowed(Transition::Fail);
         }
-        self.note(Severity::Error, self.event_type(), failure.text);
+        let failure = self.show_failure();
+        if failure.in_step && !failure.aborted {
+            self.node.maintenance = true;
+            self.node.maintenance_reason = self.node.last_error.clone();
+            self.node.fault = Some("clean failure".into());
+        }
+        self.note(Severity::Error, self.event_type(), self.node.last_error.clone().unwrap_or_default());
         self.end(Wipe::Operation);
         Ok(())
+    }
+
+    /// Makes the failure that is noted the node's `last_error`, with the exits of the state that the node is in.
+    pub(crate) fn show_failure(&mut self) -> Failure {
+        let unnamed = || Failure { text: "failed".into(), kind: FailureKind::default(), aborted: false, in_step: false };
+        let failure = self.operation.failure.clone().unwrap_or_else(unnamed);
+        self.node.fail_with(&with_exits(&failure.text, self.node.provision_state, failure.kind));
+        failure
     }
 
     /// Ends the operation: what belonged to it goes.
@@ -413,53 +427,6 @@ impl<'a> Run<'a> {
         self.call(phase, Cause::First);
     }
 
-    fn abort(&mut self) -> Result<(), Impossible> {
-        let state = self.node.provision_state;
-        let waits = matches!(state, ProvisionState::WaitCallBack | ProvisionState::CleanWait) && self.operation.waiting.is_some();
-        // What has failed is being cleaned up already, and its reason is to be kept.
-        if !waits || self.operation.failure.is_some() {
-            return Err(Impossible::NotNow(state));
-        }
-        if self.operation.current().is_some_and(|step| !step.abortable) {
-            self.operation.abort_after = true;
-            return Ok(());
-        }
-        self.aborted()
-    }
-
-    /// Ends on behalf of an operator: the failed state is set at once, clean-up follows.
-    pub(crate) fn aborted(&mut self) -> Result<(), Impossible> {
-        let what = if self.event_type() == "cleaning" { "clean" } else { "deploy" };
-        let at = self.operation.current().map(|step| format!(" during step {}", step.id())).unwrap_or_default();
-        let text = format!("By request, the {what} operation was aborted{at}");
-        self.operation.failure = Some(Failure { text: text.clone(), aborted: true, in_step: false });
-        self.apply_if_allowed(Transition::Abort);
-        self.apply_if_allowed(Transition::Fail);
-        self.node.fail_with(&text);
-        if self.operation.disable_ramdisk {
-            return self.fail_now();
-        }
-        self.call(if what == "clean" { Phase::TearDownCleaning } else { Phase::CleanUp }, Cause::First);
-        Ok(())
-    }
-
-    /// The instance is to be deleted while its deployment waits: the same operation turns round.
-    fn delete_instead(&mut self, principal: Principal) -> Result<(), Impossible> {
-        if self.operation.waiting.is_none() || self.node.provision_state != ProvisionState::WaitCallBack {
-            return Err(Impossible::NotNow(self.node.provision_state));
-        }
-        self.operation.principal = principal;
-        self.operation.failure = None;
-        self.operation.abort_after = false;
-        self.operation.plan.clear();
-        self.operation.plan_complete = false;
-        self.operation.index = 0;
-        self.operation.calls = 0;
-        self.node.deploy_step = Map::new();
-        self.node.last_error = None;
-        self.begin_tear_down()
-    }
-
     /// The host stopped and is back. A driver's call is issued as it was, because its journal says how far it came and
     /// it goes on from there. The host's own commands observe first, so they are begun again.
     fn interrupted(&mut self, down: SignedDuration) -> Result<(), Impossible> {
@@ -470,8 +437,10 @@ impl<'a> Run<'a> {
         match self.operation.phase {
             Phase::Verify => self.commands.push(Command::ReadPower),
             Phase::PowerOn if self.restarts() && !held_back => {
-                return self
-                    .fail("the host stopped while the machine was told to restart, and its power does not tell whether it did".into());
+                return self.fail(
+                    FailureKind::Refused(ErrorKind::OutcomeUnknown),
+                    "the host stopped while the machine was told to restart, and its power does not tell whether it did".into(),
+                );
             }
             Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
             _ => self.call_in_flight(),
@@ -480,7 +449,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn function_of(phase: Phase) -> Option<Function> {
+pub(crate) fn function_of(phase: Phase) -> Option<Function> {
     Some(match phase {
         Phase::Prepare => Function::Prepare,
         Phase::ListDeploySteps => Function::GetDeploySteps,

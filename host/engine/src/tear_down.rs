@@ -4,6 +4,7 @@
 use wrought_domain::Map;
 use wrought_domain::state::Event as Transition;
 
+use crate::exits::FailureKind;
 use crate::operation::{Cause, Kind, Phase, Returned, Severity};
 use crate::step::{Impossible, Run};
 
@@ -18,7 +19,7 @@ impl Run<'_> {
 
     pub(crate) fn tear_down_returned(&mut self, returned: Returned) -> Result<(), Impossible> {
         if returned != Returned::Done {
-            return self.fail(format!("the driver answered {:?} with {returned:?}", self.operation.phase));
+            return self.fail(FailureKind::Fault, format!("the driver answered {:?} with {returned:?}", self.operation.phase));
         }
         match self.operation.phase {
             Phase::CleanUp if self.operation.kind == Kind::TearDown => {

@@ -1,7 +1,9 @@
 //! `manage` from `enroll`: the controller must answer.
 
+use wrought_domain::ErrorKind;
 use wrought_domain::state::{Event as Transition, ProvisionState};
 
+use crate::exits::FailureKind;
 use crate::operation::{Command, Phase, Returned, Severity, Wipe};
 use crate::step::{Impossible, Run};
 
@@ -19,7 +21,9 @@ impl Run<'_> {
     }
 
     pub(crate) fn verified(&mut self, returned: Returned) -> Result<(), Impossible> {
-        let Returned::Power(state) = returned else { return self.fail("the controller gave no power state".into()) };
+        let Returned::Power(state) = returned else {
+            return self.fail(FailureKind::Refused(ErrorKind::PowerFailed), "the controller gave no power state".into());
+        };
         self.node.power_state = Some(state);
         self.apply(Transition::Done)?;
         self.note(Severity::Info, "verify", format!("access to the machine is verified, {state}"));

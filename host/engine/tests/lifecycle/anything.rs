@@ -18,6 +18,7 @@ enum Happening {
     Due,
     Abort,
     Delete,
+    Unlock,
     /// The host is killed and comes back after these seconds.
     Killed(i64),
 }
@@ -74,6 +75,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Due),
         1 => Just(Happening::Abort),
         1 => Just(Happening::Delete),
+        1 => Just(Happening::Unlock),
         1 => prop_oneof![Just(0), 1..10_000_i64].prop_map(Happening::Killed),
     ]
 }
@@ -112,6 +114,12 @@ fn apply(host: &mut Host, happening: Happening) {
         Happening::Due => drop(host.handle(Event::Due)),
         Happening::Abort => drop(host.handle(Event::Abort)),
         Happening::Delete => drop(host.handle(Event::Delete { principal: Principal::noauth() })),
+        Happening::Unlock => {
+            if host.operation.is_some() {
+                host.unlock("it hangs");
+                assert!(host.operation.is_none(), "it ends at once");
+            }
+        }
         Happening::Killed(seconds) => {
             if let Some(before) = host.operation.clone() {
                 host.killed_for(seconds);
@@ -128,6 +136,10 @@ fn apply(host: &mut Host, happening: Happening) {
 
 /// From here on all goes well: the operation must end.
 fn finish(host: &mut Host) {
+    // A cleaning that failed has set it, and what was begun since rests.
+    if std::mem::take(&mut host.node.maintenance) && host.operation.as_ref().is_some_and(|operation| operation.waiting.is_some()) {
+        host.handle(Event::MaintenanceEnded).unwrap();
+    }
     for _ in 0..200 {
         let Some(command) = host.in_flight.clone() else {
             if host.operation.is_none() {

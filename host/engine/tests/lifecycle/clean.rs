@@ -83,7 +83,7 @@ fn a_step_that_fails_puts_the_node_into_maintenance() {
     assert_eq!((host.state(), host.target()), ("clean failed", "available"));
     assert!(host.node.maintenance);
     assert_eq!(host.node.fault.as_deref(), Some("clean failure"));
-    assert_eq!(host.last_error(), "step deploy.erase_devices_metadata: disk is dead (test.Error)");
+    assert_eq!(host.cause(), "step deploy.erase_devices_metadata: disk is dead (test.Error)");
     assert_eq!(host.node.maintenance_reason, host.node.last_error);
 }
 
@@ -137,7 +137,7 @@ fn an_aborted_cleaning_is_no_reason_for_maintenance() {
     host.handle(Event::Abort).unwrap();
     assert_eq!((host.state(), host.target()), ("clean failed", "available"));
     host.all_done(&[Function::TearDownCleaning]);
-    assert_eq!(host.last_error(), "By request, the clean operation was aborted during step deploy.erase_devices_metadata");
+    assert_eq!(host.cause(), "By request, the clean operation was aborted during step deploy.erase_devices_metadata");
     assert!(!host.node.maintenance);
 }
 

@@ -48,7 +48,7 @@ fn a_controller_that_does_not_answer_leaves_the_node_enrolled_with_the_reason() 
     let mut host = Host::with(Enroll);
     host.begin(Kind::Verify);
     host.refuse(ErrorKind::Timeout, "no answer in 10 s");
-    assert_eq!((host.state(), host.last_error()), ("enroll", "no answer in 10 s (test.Error)"));
+    assert_eq!((host.state(), host.cause()), ("enroll", "no answer in 10 s (test.Error)"));
 }
 
 #[test]
@@ -124,12 +124,8 @@ fn a_failed_step_is_named_and_cleaned_up_and_a_failing_clean_up_is_added() {
     assert_eq!((host.state(), host.calls()), ("deploying", (Function::CleanUp, Cause::First)));
     host.refuse(ErrorKind::PowerFailed, "still on");
     assert_eq!((host.state(), host.target()), ("deploy failed", "active"));
-    let error = host.last_error();
-    assert!(
-        error.starts_with("step deploy.deploy: driver acme 1.0 broke")
-            && error.ends_with("Also failed to clean up due to: still on (test.Error)"),
-        "{error}"
-    );
+    let broke = "step deploy.deploy: driver acme 1.0 broke in execute-deploy-step: it trapped";
+    assert_eq!(host.cause(), format!("{broke}. Also failed to clean up due to: still on (test.Error)"));
     assert!(!host.node.maintenance);
     assert!(host.node.instance_uuid.is_some(), "what the tenant asked for is kept");
 }
@@ -202,7 +198,7 @@ fn an_abort_ends_a_step_that_allows_it() {
     assert_eq!((host.state(), host.target()), ("deploy failed", "active"), "at once; clean-up follows");
     assert!(matches!(host.handle(Event::Abort), Err(Impossible::NotNow(_))));
     host.all_done(&[Function::CleanUp]);
-    assert_eq!(host.last_error(), "By request, the deploy operation was aborted during step deploy.deploy");
+    assert_eq!(host.cause(), "By request, the deploy operation was aborted during step deploy.deploy");
     assert!(!host.node.maintenance);
 }
 

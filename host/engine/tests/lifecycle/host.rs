@@ -6,7 +6,8 @@ use wrought_domain::state::ProvisionState;
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, ErrorKind, Function, Map, Node, NodeId, OperationId, Principal, Step, StepCall};
 use wrought_engine::{
-    Advance, Cause, Command, Event, HistoryEntry, Impossible, Kind, Lifecycle, Operation, Request, Returned, Settings, Wipe, begin, step,
+    Advance, Cause, Command, Event, HistoryEntry, Impossible, Kind, Lifecycle, Operation, Request, Returned, Settings, Severity, Wipe,
+    begin, step,
 };
 
 pub struct Host {
@@ -79,6 +80,7 @@ impl Host {
     fn take(&mut self, advance: Advance) {
         let Advance { next: Lifecycle { node, operation }, commands, history, wipe } = advance;
         (self.node, self.operation) = (node, operation);
+        let failed = history.last().is_some_and(|last| last.severity == Severity::Error);
         self.history.extend(history);
         self.wiped.extend(wipe);
         for command in commands {
@@ -103,6 +105,10 @@ impl Host {
                 assert_eq!(self.node.target_power_state, None);
                 assert!(self.node.deploy_step.is_empty() && self.node.clean_step.is_empty());
                 self.testing = 0;
+                if failed {
+                    let told = self.last_error();
+                    assert!(told.ends_with('.') && told.contains(". Next: "), "{state} without a way out: {told}");
+                }
             }
         }
         match self.node.target_provision_state {
@@ -136,6 +142,13 @@ impl Host {
         (self.in_flight, self.testing) = (None, 0);
         self.pass(seconds);
         self.handle(Event::Interrupted { down: SignedDuration::from_secs(seconds) }).unwrap();
+    }
+
+    /// An operator breaks the lock. What is in flight goes on without anybody who listens.
+    pub fn unlock(&mut self, reason: &str) {
+        (self.in_flight, self.testing) = (None, 0);
+        let principal = Principal { user: "ada".into(), ..Principal::noauth() };
+        self.handle(Event::Unlocked { principal, reason: reason.into() }).unwrap();
     }
 
     pub fn answer(&mut self, returned: Returned) {
@@ -179,6 +192,11 @@ impl Host {
 
     pub fn target(&self) -> &str {
         self.node.target_provision_state.map_or("", ProvisionState::as_str)
+    }
+
+    /// The part of `last_error` before the exits.
+    pub fn cause(&self) -> &str {
+        self.last_error().split_once(". Next: ").expect("a failure names its exits").0
     }
 
     pub fn last_error(&self) -> &str {

@@ -4,8 +4,10 @@
 mod anything;
 mod clean;
 mod deploy;
+mod exits;
 mod host;
 mod power;
 mod rest;
 mod restart;
 mod tear_down;
+mod unlock;

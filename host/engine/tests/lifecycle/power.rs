@@ -77,7 +77,7 @@ fn a_machine_that_does_not_change_is_an_error_without_a_change_of_state() {
     host.pass(60);
     host.tested(false);
     assert_eq!((host.state(), host.node.power_state, host.node.maintenance), ("active", Some(PowerState::On), false));
-    assert_eq!(host.last_error(), "the machine did not reach power off in time");
+    assert_eq!(host.cause(), "the machine did not reach power off in time");
 
     let mut host = requested(PowerTarget::SoftOff, PowerState::On);
     host.done();
@@ -87,7 +87,7 @@ fn a_machine_that_does_not_change_is_an_error_without_a_change_of_state() {
 
     let mut host = requested(PowerTarget::On, PowerState::Off);
     host.refuse(ErrorKind::PowerFailed, "no");
-    assert_eq!((host.state(), host.last_error()), ("active", "no (test.Error)"));
+    assert_eq!((host.state(), host.cause()), ("active", "no (test.Error)"));
 }
 
 #[test]
