@@ -126,6 +126,7 @@ fn misbehave(how: &str) -> Result<Outcome> {
         "imports" => Err(Error::failed(every_import())),
         "observe" => agent::current().map(|_| Outcome::Done),
         "effect" => power::on().map(|()| Outcome::Done),
+        "reboot" => power::reboot().map(|()| Outcome::Done),
         "progress" => {
             events::progress(Some(250), "half way\u{1b}");
             Ok(Outcome::Done)

@@ -35,6 +35,7 @@ fn header(driver: &Driver) -> Header {
         started_at: at,
         seed: 42,
         grants: Grants::default(),
+        limits: DriversConfig::default(),
         state: DriverState::default(),
         snapshot: Snapshot { node, now: at, ..Snapshot::of_nobody() },
     }

@@ -12,12 +12,13 @@ use wrought_domain::{Digest, DriverError, DriverName, Function};
 use crate::admit::Rejection;
 use crate::answer::{Answer, Outcome};
 use crate::capability::World;
+use crate::config::DriversConfig;
 use crate::contract::Description;
 use crate::contract::types;
 use crate::convert;
 use crate::driver::{Driver, Linked};
 use crate::fault::{Cause, Fault, named};
-use crate::journal::{Header, Journal, Record};
+use crate::journal::{Entry, Header, Journal, Record};
 use crate::meter::Meter;
 use crate::runtime::Runtime;
 use crate::snapshot::Snapshot;
@@ -45,45 +46,71 @@ pub async fn call(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    let state = CallState::live(header, Some(world), runtime.limits.clone(), journal.clone());
-    let Ran { mut record, wall, cpu } = run(runtime, driver, state).await;
-    if let Some(journal) = journal
-        && let Err(error) = journal.close(record.clone()).await
-    {
-        record.outcome = failed(driver, &record.header, Cause::Host(error.to_string()));
-    }
-    Completed { record, wall, cpu }
+    run(runtime, driver, CallState::live(header, Some(world), runtime.limits.clone(), journal)).await
+}
+
+/// Goes on with a call that a stop of the host cut off: runs it again, answers from the record, and acts where the record
+/// ends. An effect at the end of `entries` that has no answer is carried out: whoever calls this has seen that it was not
+/// done, or has put its answer in.
+pub async fn resume(
+    runtime: &Runtime,
+    driver: &Driver,
+    header: Header,
+    entries: Vec<Entry>,
+    world: Arc<dyn World>,
+    journal: Option<Arc<dyn Journal>>,
+) -> Completed {
+    run(runtime, driver, CallState::resumed(header, entries, world, runtime.limits.clone(), journal)).await
+}
+
+/// Ends a call without running it: an effect of it may have been done, and nobody can tell.
+pub fn unsettled(driver: &Driver, header: Header, entries: Vec<Entry>, error: DriverError) -> Completed {
+    let outcome = Outcome { answer: Err(fault(driver, &header, 0, Cause::Unsettled(error))), state: None, reports: Vec::new() };
+    Completed { record: Record { header, entries, outcome }, wall: Duration::ZERO, cpu: Duration::ZERO }
 }
 
 /// Runs a recorded call again, offline: nothing acts, every host call is answered from the record.
 ///
-/// A call that the host ended, at its deadline or because the host failed, is replayed as far as it is recorded.
+/// A call that the host ended, at a deadline or because the host failed, is replayed as far as it is recorded.
 ///
 /// # Errors
 /// The first difference: a host call that was not recorded, or another outcome.
 pub async fn replay(runtime: &Runtime, driver: &Driver, record: &Record) -> Result<(), Divergence> {
-    let state = CallState::replay(record.header.clone(), runtime.limits.clone(), record.entries.clone());
+    let circumstance = record.outcome.answer.as_ref().err().filter(|fault| fault.cause.is_circumstance());
+    if matches!(circumstance, Some(Fault { cause: Cause::Unsettled(_), .. })) {
+        // The host ended it without running the driver.
+        return Ok(());
+    }
+    let ends_at = circumstance.map(|fault| (fault.host_calls, fault.cause.clone()));
+    let state = CallState::replay(record.header.clone(), record.entries.clone(), ends_at);
     let Record { entries, outcome, .. } = run(runtime, driver, state).await.record;
     let at = entries.len();
-    let ended_by_host = matches!(&record.outcome.answer, Err(Fault { cause: Cause::Deadline { .. } | Cause::Host(_), .. }));
     if let Err(Fault { cause: Cause::Diverged { at: asked_at, recorded, asked }, .. }) = &outcome.answer {
         // All that was recorded was asked for, and the last answer never came.
         let unanswered = *asked_at < at && entries.last().is_some_and(|entry| entry.answer.is_none());
-        if ended_by_host && unanswered && at == record.entries.len() {
+        if circumstance.is_some() && unanswered && at == record.entries.len() {
             return Ok(());
         }
         return Err(Divergence { at: *asked_at, recorded: recorded.clone(), replayed: asked.clone() });
     }
     if let Some(unasked) = record.entries.get(at) {
         let replayed = outcome.answer.as_ref().err().map_or_else(|| "the end of the call".to_owned(), Fault::to_string);
-        return Err(Divergence { at, recorded: unasked.function.clone(), replayed });
+        return Err(Divergence { at, recorded: format!("{} {}", unasked.function, unasked.args).chars().take(400).collect(), replayed });
     }
-    let bytes = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
-    let (recorded, replayed) = (bytes(&record.outcome), bytes(&outcome));
+    if circumstance.is_some() {
+        return Ok(());
+    }
+    let (recorded, replayed) = (comparable(&record.outcome), comparable(&outcome));
     if recorded != replayed {
         return Err(Divergence { at, recorded, replayed });
     }
     Ok(())
+}
+
+/// An outcome as text, without what tells the builds of a driver apart.
+fn comparable(outcome: &Outcome) -> String {
+    let answer = outcome.answer.as_ref().map_err(|fault| (&fault.function, fault.host_calls, &fault.cause));
+    serde_json::to_string(&(answer, &outcome.state, &outcome.reports)).unwrap_or_default()
 }
 
 /// Where a replay went another way.
@@ -98,13 +125,7 @@ pub struct Divergence {
     pub replayed: String,
 }
 
-struct Ran {
-    record: Record,
-    wall: Duration,
-    cpu: Duration,
-}
-
-async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Ran {
+async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Completed {
     // Given back after the store is gone, so that the pool's totals are never reached: permits run out before.
     let _permits = runtime.permits.acquire_many(driver.linked.weight).await;
     let began = Instant::now();
@@ -112,7 +133,7 @@ async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Ran {
     let function = state.header.function;
     let step = state.header.step.as_ref().map(convert::step_call);
     let mut store = store(runtime, state, &meter);
-    let called = limited(runtime, &meter, &driver.linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance| {
+    let called = limited(&meter, &driver.linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance| {
         invoke(linked, store, &instance, function, step).await
     })
     .await;
@@ -122,28 +143,25 @@ async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Ran {
         let (driver, node, dropped) = (&state.header.driver, &state.header.node, state.log_dropped);
         tracing::warn!(target: "wrought::driver", %driver, %node, dropped, "the driver wrote too many log lines");
     }
-    let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, &state.header, cause));
+    let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, &state.header, state.host_calls, cause));
     let succeeded = matches!(answer, Ok(Answer::Done | Answer::Wait(_) | Answer::Steps(_)));
     let outcome = Outcome {
         answer,
         state: (succeeded && state.state_changed).then_some(state.driver_state),
         reports: if succeeded { state.reports } else { Vec::new() },
     };
-    Ran { record: Record { header: state.header, entries: state.entries, outcome }, wall: began.elapsed(), cpu }
+    Completed { record: Record { header: state.header, entries: state.entries, outcome }, wall: began.elapsed(), cpu }
 }
 
-fn fault(driver: &Driver, header: &Header, cause: Cause) -> Fault {
+fn fault(driver: &Driver, header: &Header, host_calls: u32, cause: Cause) -> Fault {
     Fault {
         driver: header.driver.clone(),
         version: driver.about.version.clone(),
         digest: driver.digest.clone(),
         function: named(header.function),
+        host_calls,
         cause,
     }
-}
-
-fn failed(driver: &Driver, header: &Header, cause: Cause) -> Outcome {
-    Outcome { answer: Err(fault(driver, header, cause)), state: None, reports: Vec::new() }
 }
 
 /// Asks a driver who it is: no node, no world, no grants. Whether all that it exports has the contract's types is looked at, too.
@@ -156,7 +174,7 @@ pub(crate) async fn describe(
     let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
     let mut store = store(runtime, CallState::about_nobody(header, runtime.limits.clone()), &meter);
-    limited(runtime, &meter, linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance: Instance| {
+    limited(&meter, linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance: Instance| {
         if let Err(error) = fits(linked, store, &instance) {
             return Ok(Err(Rejection::Contract(format!("{error:#}"))));
         }
@@ -192,13 +210,14 @@ fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
         started_at: jiff::Timestamp::UNIX_EPOCH,
         seed: 0,
         grants: crate::grants::Grants::default(),
+        limits: DriversConfig::default(),
         state: crate::snapshot::DriverState::default(),
         snapshot: Snapshot::of_nobody(),
     })
 }
 
 fn store(runtime: &Runtime, state: CallState, meter: &Meter) -> Store<CallState> {
-    let limits = runtime.limits.clone();
+    let limits = state.limits.clone();
     let mut store = Store::new(&runtime.engine, state);
     store.limiter(|state| state);
     store.set_hostcall_fuel(usize::try_from(limits.value_kib).unwrap_or(4096).saturating_mul(1 << 10));
@@ -215,13 +234,12 @@ fn store(runtime: &Runtime, state: CallState, meter: &Meter) -> Store<CallState>
 
 /// Instantiates and calls, under both clocks. The store is never used again, whatever happens.
 async fn limited<T>(
-    runtime: &Runtime,
     meter: &Meter,
     linked: &Linked,
     store: &mut Store<CallState>,
     body: impl AsyncFnOnce(&Linked, &mut Store<CallState>, Instance) -> wasmtime::Result<T>,
 ) -> Result<T, Cause> {
-    let limits = &runtime.limits;
+    let limits = store.data().limits.clone();
     let mut guest_ran = false;
     let call = meter.measure(async {
         let instance = linked.pre.instantiate_async(&mut *store).await?;
@@ -235,7 +253,7 @@ async fn limited<T>(
         Err(_) => Err(Cause::Deadline { limit_s: limits.wall_s }),
         Ok(Err(panic)) => Err(Cause::Host(format!("a host function panicked: {}", words(&*panic)))),
         Ok(Ok(Ok(value))) => Ok(value),
-        Ok(Ok(Err(error))) => Err(Cause::of(&error, guest_ran, store.data().memory_refused, limits)),
+        Ok(Ok(Err(error))) => Err(Cause::of(&error, guest_ran, store.data().memory_refused, &limits)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
-use wrought_domain::{Digest, DriverName, Function};
+use wrought_domain::{Digest, DriverError, DriverName, Function};
 
 use crate::config::DriversConfig;
 
@@ -19,6 +19,9 @@ pub struct Fault {
     pub digest: Digest,
     /// The function that was called.
     pub function: String,
+    /// Host functions that it had called.
+    #[serde(default)]
+    pub host_calls: u32,
     /// What happened.
     pub cause: Cause,
 }
@@ -74,8 +77,17 @@ pub enum Cause {
     /// The driver does not export what is needed.
     #[error("it does not export the interface {0}")]
     NotExported(String),
-    /// A replayed call asked for something other than recorded.
-    #[error("replay diverged at host call {at}: recorded {recorded}, asked for {asked}")]
+    /// What the operation may record is used up; nothing goes on unrecorded.
+    #[error("the journal of this operation has reached its {limit_kib} KiB (limit-exceeded)")]
+    JournalFull {
+        /// The limit.
+        limit_kib: u32,
+    },
+    /// The host stopped while an effect was on its way, and whether it was done cannot be seen. The driver did not run.
+    #[error("{0}")]
+    Unsettled(DriverError),
+    /// A call that was run again, to go on with it or to replay it, asked for something other than recorded.
+    #[error("it diverged from its record at host call {at}: recorded {recorded}, asked for {asked}")]
     Diverged {
         /// Index of the host call.
         at: usize,
@@ -91,7 +103,10 @@ pub enum Cause {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { driver, version, digest, function, cause } = self;
+        let Self { driver, version, digest, function, cause, .. } = self;
+        if let Cause::Unsettled(error) = cause {
+            return error.fmt(f);
+        }
         write!(f, "driver {driver} {version} ({}) broke in {function}: {cause}", digest.short())
     }
 }
@@ -102,6 +117,11 @@ impl Cause {
     /// Whether the host failed, not the guest.
     pub fn is_host(&self) -> bool {
         matches!(self, Cause::Host(_))
+    }
+
+    /// Whether a replay, on a machine of another speed and without a host behind it, need not come to the same end.
+    pub(crate) fn is_circumstance(&self) -> bool {
+        matches!(self, Cause::Cpu { .. } | Cause::Deadline { .. } | Cause::JournalFull { .. } | Cause::Unsettled(_) | Cause::Host(_))
     }
 
     /// Tells by type what an error of the engine means, and by when it came: once the guest runs, an error

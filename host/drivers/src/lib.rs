@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes --admit--> Admitted --Driver::load--> Driver --Catalog::publish--> Generation
-//! Generation::chain --> call(driver, header, world, journal) --> Completed
+//! Generation::chain --> call(driver, header, world, journal) --> Completed, replayable; resume after a crash
 //! ```
 //!
 //! A call gets a fresh instance and loses it. Everything that a guest asks of the world passes
@@ -30,7 +30,7 @@ mod wasi;
 
 pub use admit::{Admitted, Rejection, check};
 pub use answer::{Answer, Outcome, Report};
-pub use call::{Completed, Divergence, call, replay};
+pub use call::{Completed, Divergence, call, replay, resume, unsettled};
 pub use catalog::{BrokenChain, Catalog, Generation, serving};
 pub use config::DriversConfig;
 pub use convert::steps;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wrought_domain::wait::Wait;
@@ -18,7 +19,7 @@ use crate::capability::World;
 use crate::config::DriversConfig;
 use crate::contract::types;
 use crate::fault::Cause;
-use crate::journal::{Class, Entry, Header, Journal};
+use crate::journal::{Class, Entry, Header, Journal, JournalError};
 use crate::snapshot::DriverState;
 use crate::wasi;
 
@@ -51,7 +52,9 @@ pub(crate) struct CallState {
     memory: usize,
     /// `describe` and `get-properties`: they are about no node.
     about_nobody: bool,
-    host_calls: u32,
+    pub(crate) host_calls: u32,
+    /// In a replay: the host ended the call after so many host calls, and why.
+    ends_at: Option<(u32, Cause)>,
     /// What `entries` take in memory, roughly.
     recorded_bytes: usize,
     journal: Option<Arc<dyn Journal>>,
@@ -78,8 +81,21 @@ impl CallState {
         Self { about_nobody: true, ..Self::new(header, None, limits, None, VecDeque::new(), true) }
     }
 
-    pub(crate) fn replay(header: Header, limits: Arc<DriversConfig>, recorded: Vec<Entry>) -> Self {
-        Self::new(header, None, limits, None, recorded.into(), false)
+    /// Answers from the record, then goes live.
+    pub(crate) fn resumed(
+        header: Header,
+        recorded: Vec<Entry>,
+        world: Arc<dyn World>,
+        limits: Arc<DriversConfig>,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
+        Self::new(header, Some(world), limits, journal, recorded.into(), true)
+    }
+
+    /// Answers from the record alone. A call that the host ended is ended at the same host call, for the same reason.
+    pub(crate) fn replay(header: Header, recorded: Vec<Entry>, ends_at: Option<(u32, Cause)>) -> Self {
+        let limits = Arc::new(header.limits.clone());
+        Self { ends_at, ..Self::new(header, None, limits, None, recorded.into(), false) }
     }
 
     fn new(
@@ -104,6 +120,7 @@ impl CallState {
             memory: 0,
             about_nobody: false,
             host_calls: 0,
+            ends_at: None,
             recorded_bytes: 0,
             journal,
             recorded,
@@ -129,6 +146,9 @@ impl CallState {
     /// # Errors
     /// The budget is used up: the call ends.
     pub(crate) fn charge_free(&mut self) -> wasmtime::Result<()> {
+        if let Some((_, cause)) = self.ends_at.as_ref().filter(|(at, _)| self.host_calls >= *at) {
+            return Err(wasmtime::Error::new(cause.clone()));
+        }
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls {
             return Err(wasmtime::Error::new(Cause::HostCalls { limit: self.limits.host_calls }));
@@ -171,16 +191,17 @@ impl CallState {
             let answer: Result<R, DriverError> = serde_json::from_value(answer).map_err(host_failed)?;
             return Ok(answer.map_err(types::Error::from));
         }
-        self.entries.push(Entry { function, class, args, answer: None });
-        if let (Class::Effect, Some(journal)) = (class, self.journal.clone()) {
-            journal.intent(&self.header, &self.entries).await.map_err(host_failed)?;
-        }
         let Some(world) = self.world.clone() else {
             return Err(host_failed("there is no world behind this call"));
         };
-        let answer = match tokio::time::timeout(IMPORT_DEADLINE, act(world)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(overdue(class, interface, name)),
+        let entry = Entry { function, class, args, before: None, answer: None };
+        let deadline = Instant::now() + IMPORT_DEADLINE;
+        let answer = match self.intend(entry, &world, deadline).await? {
+            Err(refused) => Err(refused),
+            Ok(()) => match tokio::time::timeout_at(deadline, act(world)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(overdue(class, interface, name)),
+            },
         };
         let recorded = serde_json::to_value(&answer).map_err(host_failed)?;
         self.remember(&recorded);
@@ -188,6 +209,30 @@ impl CallState {
             entry.answer = Some(recorded);
         }
         Ok(answer.map_err(types::Error::from))
+    }
+
+    /// Records what is about to be done. An effect's intent is durable when this returns, with all answers before it.
+    /// The inner error is the effect's answer: it may not act.
+    async fn intend(&mut self, entry: Entry, world: &Arc<dyn World>, deadline: Instant) -> wasmtime::Result<Result<(), DriverError>> {
+        let class = entry.class;
+        self.entries.push(entry);
+        let (Class::Effect, Some(journal)) = (class, self.journal.clone()) else { return Ok(Ok(())) };
+        if let Some(entry) = self.entries.last_mut() {
+            match tokio::time::timeout_at(deadline, world.before(&entry.function)).await {
+                Ok(Ok(before)) => entry.before = before,
+                Ok(Err(refused)) => return Ok(Err(refused)),
+                Err(_) => {
+                    let text = format!("{}: the world was not seen in time", entry.function);
+                    return Ok(Err(DriverError::new(ErrorKind::Timeout, "wrought.ImportDeadline", text)));
+                }
+            }
+        }
+        match journal.intent(&self.header, &self.entries).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error @ JournalError::Stale) => Ok(Err(DriverError::new(ErrorKind::Locked, "wrought.StaleFence", error.to_string()))),
+            Err(JournalError::Full { limit_kib }) => Err(wasmtime::Error::new(Cause::JournalFull { limit_kib })),
+            Err(error @ JournalError::Failed(_)) => Err(host_failed(error)),
+        }
     }
 
     /// Adds to what is recorded, and tells how much that is.
@@ -218,6 +263,10 @@ impl CallState {
             None => Err(diverged(at, "the end of the call".into())),
             Some(entry) if entry.function == function && entry.class == class && entry.args == *args => {
                 let answer = entry.answer.clone();
+                if answer.is_none() && self.live {
+                    // It was seen not to be done: it is done now, on an intent of its own.
+                    return Ok(None);
+                }
                 self.entries.push(entry);
                 answer.map(Some).ok_or_else(|| diverged(at, "an intent without an answer".into()))
             }

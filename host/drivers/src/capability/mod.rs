@@ -15,6 +15,9 @@ mod state;
 mod task;
 mod wait;
 
+use async_trait::async_trait;
+use serde_json::Value;
+
 use crate::contract::{import, types};
 use crate::state::CallState;
 use wrought_domain::{DriverError, ErrorKind};
@@ -30,9 +33,19 @@ pub use power::{Power, PowerChange};
 
 /// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
 /// error's text goes to the guest, so it holds no address, user or secret.
-pub trait World: Agent + Boot + Image + Locking + Network + Power + Progress {}
+pub trait World: Agent + Boot + Image + Locking + Network + Power + Progress + Witness {}
 
-impl<T: Agent + Boot + Image + Locking + Network + Power + Progress> World for T {}
+impl<T: Agent + Boot + Image + Locking + Network + Power + Progress + Witness> World for T {}
+
+/// Looks at the world before it is changed.
+#[async_trait]
+pub trait Witness: Send + Sync {
+    /// What tells afterwards whether an effect (`interface.function`) was done, where its result alone does not.
+    ///
+    /// # Errors
+    /// Becomes the effect's answer: what cannot be seen is not changed.
+    async fn before(&self, effect: &str) -> Result<Option<Value>, DriverError>;
+}
 
 impl import::types::Host for CallState {}
 

@@ -17,7 +17,8 @@ pub enum PowerChange {
     On,
     Off,
     SoftOff,
-    Reboot,
+    /// In one request, for machines that must never be off.
+    Restart,
 }
 
 /// Power of the node.
@@ -27,6 +28,8 @@ pub trait Power: Send + Sync {
     async fn power_state(&self) -> Result<PowerState, DriverError>;
     /// Asks for a change, having observed first.
     async fn change_power(&self, change: PowerChange) -> Result<(), DriverError>;
+    /// Switches off, and returns when the machine is seen to be off: the first half of a reboot.
+    async fn go_off(&self) -> Result<(), DriverError>;
 }
 
 impl CallState {
@@ -53,6 +56,15 @@ impl Host for CallState {
     }
 
     async fn reboot(&mut self) -> wasmtime::Result<Result<(), Error>> {
-        self.change("reboot", PowerChange::Reboot).await
+        // A machine that must never be off is restarted in one request; for all others each half is an effect of its own,
+        // so that a host which stopped in between knows how far it came.
+        if self.header.snapshot.node.disable_power_off {
+            return self.change("restart", PowerChange::Restart).await;
+        }
+        let off = self.pass(Class::Effect, "power", "reboot-off", (), |world| async move { world.go_off().await }).await?;
+        match off {
+            Ok(()) => self.change("reboot-on", PowerChange::On).await,
+            refused => Ok(refused),
+        }
     }
 }

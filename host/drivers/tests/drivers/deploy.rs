@@ -35,7 +35,6 @@ impl Operation {
         header.snapshot.step = header.step.clone();
         let (memory, journal) = journal();
         let completed = call(runtime().await, self.driver, header, self.world.clone(), journal).await;
-        assert_eq!(memory.take(), std::slice::from_ref(&completed.record), "the journal holds what the caller sees");
         let effects = completed.record.entries.iter().filter(|entry| entry.class == Class::Effect);
         assert_eq!(memory.intents().len(), effects.count(), "an intent before every effect");
         if let Some(state) = &completed.record.outcome.state {
@@ -157,7 +156,7 @@ async fn replay_names_the_first_difference() {
     let record = deploy.records.iter().find(|record| record.header.function == Function::Prepare).unwrap();
 
     let other_driver = replay(runtime().await, fake().await, record).await.unwrap_err();
-    assert_eq!((other_driver.at, other_driver.recorded.as_str()), (0, "network.validate"), "fake asks for nothing");
+    assert_eq!((other_driver.at, other_driver.recorded.as_str()), (0, "network.validate null"), "fake asks for nothing");
 
     let mut machine_was_on = record.clone();
     let seen = machine_was_on.entries.iter().position(|entry| entry.function == "power.get").unwrap();

@@ -7,6 +7,7 @@ mod deploy;
 mod grants;
 mod host;
 mod hostile;
+mod journal;
 mod time;
 mod wasi;
 mod world;

@@ -13,17 +13,16 @@ use crate::world::{Mood, Scripted};
 async fn an_import_that_never_answers_ends_at_its_own_deadline() {
     let (runtime, driver) = (runtime().await, hostile().await);
     for (how, kind) in [("observe", ErrorKind::Timeout), ("effect", ErrorKind::OutcomeUnknown)] {
-        let (memory, journal) = journal();
         tokio::time::pause();
         let began = tokio::time::Instant::now();
         let header = hostile_header(driver, how, Function::ExecuteDeployStep);
-        let completed = call(runtime, driver, header, Scripted::with(Mood::Silent), journal).await;
+        let completed = call(runtime, driver, header, Scripted::with(Mood::Silent), journal().1).await;
         let took = began.elapsed();
         tokio::time::resume();
-        let Ok(Answer::Refused(error)) = completed.record.outcome.answer else { panic!("{:?}", completed.record.outcome) };
+        let Ok(Answer::Refused(error)) = &completed.record.outcome.answer else { panic!("{:?}", completed.record.outcome) };
         assert_eq!((error.kind, error.code.as_str()), (kind, "wrought.ImportDeadline"));
         assert!((Duration::from_secs(10)..Duration::from_secs(15)).contains(&took), "{took:?}");
-        replay(runtime, driver, &memory.take()[0]).await.unwrap();
+        replay(runtime, driver, &completed.record).await.unwrap();
     }
 }
 
@@ -31,12 +30,11 @@ async fn an_import_that_never_answers_ends_at_its_own_deadline() {
 async fn a_call_ends_at_its_deadline_and_what_is_recorded_replays() {
     let runtime = Runtime::new(DriversConfig { wall_s: 1, ..limits() }).unwrap();
     let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
-    let (memory, journal) = journal();
     let header = hostile_header(&driver, "effect", Function::ExecuteDeployStep);
-    let completed = call(&runtime, &driver, header, Scripted::with(Mood::Silent), journal).await;
-    assert_eq!(completed.record.outcome.answer.unwrap_err().cause, Cause::Deadline { limit_s: 1 });
+    let completed = call(&runtime, &driver, header, Scripted::with(Mood::Silent), journal().1).await;
+    let record = completed.record;
+    assert_eq!(record.outcome.answer.as_ref().unwrap_err().cause, Cause::Deadline { limit_s: 1 });
     assert!(completed.cpu < Duration::from_millis(500), "waiting is no CPU time: {:?}", completed.cpu);
-    let record = memory.take().remove(0);
     assert_eq!(record.entries[0].answer, None, "the intent has no answer");
     replay(&runtime, &driver, &record).await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, ErrorKind, Map};
-use wrought_drivers::capability::{Agent, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress};
+use wrought_drivers::capability::{Agent, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Witness};
 use wrought_drivers::contract::agent::{Command, CommandStatus, Session, StepKind};
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
@@ -257,11 +257,24 @@ impl Power for Scripted {
     }
     async fn change_power(&self, change: PowerChange) -> Answer<()> {
         self.act(&format!("power {change:?}"), |machine| {
-            machine.on = matches!(change, PowerChange::On | PowerChange::Reboot);
+            machine.on = matches!(change, PowerChange::On | PowerChange::Restart);
             machine.agent = false;
             machine.commands.clear();
         })
         .await
+    }
+    async fn go_off(&self) -> Answer<()> {
+        self.change_power(PowerChange::Off).await
+    }
+}
+
+#[async_trait]
+impl Witness for Scripted {
+    async fn before(&self, effect: &str) -> Answer<Option<Value>> {
+        if !effect.starts_with("agent.") {
+            return Ok(None);
+        }
+        self.look(|machine| Some(json!({"commands": machine.commands.len()}))).await
     }
 }
 

@@ -1,4 +1,9 @@
-//! The record of a driver call: enough to run it again offline and get the same answer.
+//! The record of a driver call: enough to go on with it after a crash, and to run it again offline with the same answer.
+//!
+//! A call is stored in chunks: one with each effect's intent, before the effect acts, and one with the outcome. Each
+//! chunk holds what is new since the one before (`chunk`).
+
+mod chunk;
 
 use std::sync::Mutex;
 
@@ -9,8 +14,11 @@ use serde_json::Value;
 use wrought_domain::{Digest, DriverName, Fence, Function, NodeId, OperationId, StepCall};
 
 use crate::answer::Outcome;
+use crate::config::DriversConfig;
 use crate::grants::Grants;
 use crate::snapshot::{DriverState, Snapshot};
+
+pub use chunk::{Chunk, ChunkError, Encoded, Part, PartId, decode};
 
 /// What a host function does to the world (`wit/`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +39,11 @@ pub struct Entry {
     pub class: Class,
     /// What the driver passed.
     pub args: Value,
+    /// What was seen just before an effect, where a look afterwards tells by it whether the effect was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
     /// What it was answered; nothing while an effect is only intended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
 }
 
@@ -42,7 +54,7 @@ pub struct Header {
     pub operation: Option<OperationId>,
     /// The node.
     pub node: NodeId,
-    /// The reservation's fence.
+    /// The reservation's fence when the call began.
     pub fence: Fence,
     /// The driver's registered name.
     pub driver: DriverName,
@@ -58,6 +70,9 @@ pub struct Header {
     pub seed: u64,
     /// What was granted when it began.
     pub grants: Grants,
+    /// The limits under which it ran.
+    #[serde(default)]
+    pub limits: DriversConfig,
     /// The world as `task` shows it.
     pub snapshot: Snapshot,
     /// The driver's state on the node.
@@ -75,35 +90,65 @@ pub struct Record {
     pub outcome: Outcome,
 }
 
-/// The journal could not be written: the call must not go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("writing the journal: {0}")]
-pub struct JournalError(pub String);
-
-/// Where records go. A call that is part of no operation has none.
-#[async_trait]
-pub trait Journal: Send + Sync {
-    /// Before an effect acts: `entries` are all of the call so far, the last one is the intent.
-    /// Returns when they are durable.
-    async fn intent(&self, header: &Header, entries: &[Entry]) -> Result<(), JournalError>;
-
-    /// The call has ended.
-    async fn close(&self, record: Record) -> Result<(), JournalError>;
+/// A call that may have no end yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The inputs.
+    pub header: Header,
+    /// The host calls so far. Without an outcome the last one is an effect that was intended.
+    pub entries: Vec<Entry>,
+    /// How it ended; nothing while it has not.
+    pub outcome: Option<Outcome>,
 }
 
-/// Keeps records in memory: for tests, and for drivers' authors.
+impl Recorded {
+    /// The effect that was intended and whose answer is not known.
+    pub fn intent(&self) -> Option<&Entry> {
+        self.entries.last().filter(|entry| self.outcome.is_none() && entry.answer.is_none())
+    }
+
+    /// The whole call, where it has ended.
+    pub fn ended(self) -> Option<Record> {
+        let Self { header, entries, outcome } = self;
+        outcome.map(|outcome| Record { header, entries, outcome })
+    }
+}
+
+/// An effect may not act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The operation does not hold the node any more. The driver is told, and nobody else is affected.
+    #[error("this operation does not hold the node any more")]
+    Stale,
+    /// What the operation may record is used up: the call ends.
+    #[error("the journal of this operation has reached its {limit_kib} KiB")]
+    Full {
+        /// The limit.
+        limit_kib: u32,
+    },
+    /// The journal could not be written: the call ends.
+    #[error("writing the journal: {0}")]
+    Failed(String),
+}
+
+/// Where the intents of one call go.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Before an effect acts: `entries` are all of the call so far, the last one is the intent. Returns when they are
+    /// durable and the operation was found to hold the node, both in one transaction.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then the effect does not act.
+    async fn intent(&self, header: &Header, entries: &[Entry]) -> Result<(), JournalError>;
+}
+
+/// Keeps intents in memory: for tests, and for drivers' authors.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
-    records: Mutex<Vec<Record>>,
     intents: Mutex<Vec<Entry>>,
 }
 
 impl MemoryJournal {
-    /// The records so far, and forgets them.
-    pub fn take(&self) -> Vec<Record> {
-        std::mem::take(&mut *self.records.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
-    }
-
     /// The intents so far, in order.
     pub fn intents(&self) -> Vec<Entry> {
         self.intents.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
@@ -115,11 +160,6 @@ impl Journal for MemoryJournal {
     async fn intent(&self, _header: &Header, entries: &[Entry]) -> Result<(), JournalError> {
         let mut intents = self.intents.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         intents.extend(entries.last().cloned());
-        Ok(())
-    }
-
-    async fn close(&self, record: Record) -> Result<(), JournalError> {
-        self.records.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(record);
         Ok(())
     }
 }
