@@ -1,28 +1,131 @@
 //! Documents and numbers, from Rust to the database and back.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::StoreError;
+use crate::seal::{KeyRing, SealError};
 
-/// The JSON text of a value.
+/// Where sealed documents lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    Nodes,
+    Ports,
+    Operations,
+    AgentSessions,
+    DriverState,
+}
+
+impl Table {
+    pub(crate) const ALL: [Self; 5] = [Self::Nodes, Self::Ports, Self::Operations, Self::AgentSessions, Self::DriverState];
+
+    /// What a document is, for errors.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Nodes => "node",
+            Self::Ports => "port",
+            Self::Operations => "operation of node",
+            Self::AgentSessions => "agent session of node",
+            Self::DriverState => "driver state of node",
+        }
+    }
+
+    /// The row that a document is sealed for: of nodes and ports the UUID, of driver states the node's and `/` and the driver, of
+    /// others the node's.
+    pub(crate) fn place(self, id: impl Display) -> String {
+        let table = match self {
+            Self::Nodes => "nodes",
+            Self::Ports => "ports",
+            Self::Operations => "operations",
+            Self::AgentSessions => "agent_sessions",
+            Self::DriverState => "driver_state",
+        };
+        format!("{table}/{id}")
+    }
+
+    pub(crate) fn count(self) -> &'static str {
+        match self {
+            Self::Nodes => "SELECT COUNT(*) FROM nodes",
+            Self::Ports => "SELECT COUNT(*) FROM ports",
+            Self::Operations => "SELECT COUNT(*) FROM operations",
+            Self::AgentSessions => "SELECT COUNT(*) FROM agent_sessions",
+            Self::DriverState => "SELECT COUNT(*) FROM driver_state",
+        }
+    }
+
+    /// Row, id as in [`Table::place`] and document of those after `$1`, `$2` at most.
+    pub(crate) fn page(self) -> &'static str {
+        match self {
+            Self::Nodes => "SELECT rowid, uuid, doc FROM nodes WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Ports => "SELECT rowid, uuid, doc FROM ports WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Operations => "SELECT rowid, node, doc FROM operations WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::AgentSessions => "SELECT rowid, node, doc FROM agent_sessions WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::DriverState => "SELECT rowid, node || '/' || driver, doc FROM driver_state WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+        }
+    }
+
+    /// Puts the document `$1` into the row `$2`.
+    pub(crate) fn put(self) -> &'static str {
+        match self {
+            Self::Nodes => "UPDATE nodes SET doc = $1 WHERE rowid = $2",
+            Self::Ports => "UPDATE ports SET doc = $1 WHERE rowid = $2",
+            Self::Operations => "UPDATE operations SET doc = $1 WHERE rowid = $2",
+            Self::AgentSessions => "UPDATE agent_sessions SET doc = $1 WHERE rowid = $2",
+            Self::DriverState => "UPDATE driver_state SET doc = $1 WHERE rowid = $2",
+        }
+    }
+}
+
+enum Unsealed {
+    Json,
+    Seal,
+}
+
+impl From<SealError> for Unsealed {
+    fn from(_: SealError) -> Self {
+        Self::Seal
+    }
+}
+
+/// The JSON of a value, sealed for its row; `id` as in [`Table::place`].
+pub(crate) fn seal<T: Serialize>(keys: &KeyRing, table: Table, id: impl Display, value: &T) -> Result<Vec<u8>, StoreError> {
+    let sealed = keys.seal(&table.place(id), |buffer| serde_json::to_writer(buffer, value).map_err(|_| Unsealed::Json));
+    sealed.map_err(|error| match error {
+        Unsealed::Json => StoreError::Unwritable(table.what()),
+        Unsealed::Seal => StoreError::Unsealable(table.what()),
+    })
+}
+
+/// The value of a sealed document. The error tells the place only: the text may hold secrets.
+pub(crate) fn open<T: DeserializeOwned>(keys: &KeyRing, table: Table, id: impl Display, sealed: &[u8]) -> Result<T, StoreError> {
+    let document = keys.open(&table.place(&id), sealed).map_err(|error| unreadable(table.what(), &id, error.to_string()))?;
+    serde_json::from_slice(&document).map_err(|error| unreadable(table.what(), &id, misplaced(&error)))
+}
+
+/// The JSON text of a value that holds no secret.
 pub(crate) fn write<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::Unwritable(what))
 }
 
-/// The value of a JSON text. The error tells the place only: the text may hold secrets.
-pub(crate) fn read<T: DeserializeOwned>(what: &'static str, id: impl ToString, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| unreadable(what, id, format!("{:?} error at column {}", e.classify(), e.column())))
+/// The value of a JSON text that is not sealed.
+pub(crate) fn read<T: DeserializeOwned>(what: &'static str, id: impl Display, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable(what, id, misplaced(&error)))
 }
 
 /// The value of a name kept in a column.
-pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(what: &'static str, text: &str) -> Result<T, StoreError> {
+pub(crate) fn parse<T: std::str::FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|e: T::Err| unreadable(what, "in a column", e.to_string()))
 }
 
-fn unreadable(what: &'static str, id: impl ToString, cause: String) -> StoreError {
+pub(crate) fn unreadable(what: &'static str, id: impl Display, cause: String) -> StoreError {
     StoreError::Unreadable { what, id: id.to_string(), cause }
+}
+
+fn misplaced(error: &serde_json::Error) -> String {
+    format!("{:?} error at column {}", error.classify(), error.column())
 }
 
 /// The moment of a column.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use wrought_domain::NodeId;
 
+use crate::KeyError;
+
 /// Why the store refuses or fails. The texts are fit for users: no SQL, no stored data.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -76,6 +78,12 @@ pub enum StoreError {
         /// What is wrong, without the data.
         cause: String,
     },
+    /// A document could not be sealed.
+    #[error("the {0} could not be sealed")]
+    Unsealable(&'static str),
+    /// The key file is no use.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A document cannot be written as JSON.
     #[error("the {0} cannot be stored as JSON")]
     Unwritable(&'static str),

@@ -1,5 +1,7 @@
 //! Nodes: reading, and the writes of those who do not hold them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -7,8 +9,10 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 use wrought_domain::{Fence, Node, NodeId, Principal};
 
+use crate::document::Table;
 use crate::error::is_unique_violation;
 use crate::query::{NodeQuery, Visibility};
+use crate::seal::KeyRing;
 use crate::{Duplicate, Store, StoreError, document};
 
 /// Grows with every write of a node; a write says on which one it was computed.
@@ -57,13 +61,13 @@ pub enum Reserved {
     Allow,
 }
 
-/// A node's document and where it stands: `doc, reservation, revision, fence`.
-pub(crate) type Row = (String, Option<String>, i64, i64);
+/// A node's document and where it stands: `uuid, doc, reservation, revision, fence`.
+pub(crate) type Row = (String, Vec<u8>, Option<String>, i64, i64);
 
 /// The node of a row; the reservation is the column's, as the document may be older.
-pub(crate) fn stored(row: Row) -> Result<Stored<Node>, StoreError> {
-    let (doc, reservation, revision, fence) = row;
-    let mut value: Node = document::read("node", "document", &doc)?;
+pub(crate) fn stored(keys: &KeyRing, row: Row) -> Result<Stored<Node>, StoreError> {
+    let (uuid, doc, reservation, revision, fence) = row;
+    let mut value: Node = document::open(keys, Table::Nodes, uuid, &doc)?;
     value.reservation = reservation;
     Ok(Stored { value, revision: Revision(document::unsigned(revision)), fence: Fence(document::unsigned(fence)) })
 }
@@ -88,13 +92,13 @@ const INSERT: &str = "INSERT INTO nodes (uuid, doc, name, driver, instance_uuid,
 
 const UPDATE: &str = concat!("UPDATE nodes SET ", node_columns!(), ", revision = revision + 1 WHERE uuid = $1 AND revision = $27");
 
-const SELECT: &str = "SELECT doc, reservation, revision, fence FROM nodes WHERE uuid = $1";
+const SELECT: &str = "SELECT uuid, doc, reservation, revision, fence FROM nodes WHERE uuid = $1";
 
 /// Binds `$1` to `$26`.
-pub(crate) fn bind<'q>(sql: &'static str, node: &Node, doc: &str) -> Query<'q, Sqlite, SqliteArguments> {
+pub(crate) fn bind<'q>(sql: &'static str, node: &Node, doc: Vec<u8>) -> Query<'q, Sqlite, SqliteArguments> {
     sqlx::query(sql)
         .bind(node.uuid.to_string())
-        .bind(doc.to_owned())
+        .bind(doc)
         .bind(node.name.clone())
         .bind(node.driver.clone())
         .bind(node.instance_uuid.map(|u| u.to_string()))
@@ -122,9 +126,9 @@ pub(crate) fn bind<'q>(sql: &'static str, node: &Node, doc: &str) -> Query<'q, S
 }
 
 /// The node as it stands within the writer's transaction.
-pub(crate) async fn current(db: &mut SqliteConnection, id: NodeId) -> Result<Stored<Node>, StoreError> {
+pub(crate) async fn current(db: &mut SqliteConnection, keys: &KeyRing, id: NodeId) -> Result<Stored<Node>, StoreError> {
     let row: Option<Row> = sqlx::query_as(SELECT).bind(id.to_string()).fetch_optional(db).await?;
-    stored(row.ok_or_else(|| StoreError::no_node(id))?)
+    stored(keys, row.ok_or_else(|| StoreError::no_node(id))?)
 }
 
 /// Which unique value of the node is taken, when `error` says that one is.
@@ -155,13 +159,18 @@ impl From<Duplicate> for StoreError {
 }
 
 /// Writes a node over the revision it was computed on, and gives it back as it stands now.
-async fn replace(db: &mut SqliteConnection, before: &Stored<Node>, mut node: Node) -> Result<Stored<Node>, StoreError> {
+async fn replace(
+    db: &mut SqliteConnection,
+    keys: &KeyRing,
+    before: &Stored<Node>,
+    mut node: Node,
+) -> Result<Stored<Node>, StoreError> {
     node.uuid = before.value.uuid;
     node.created_at = before.value.created_at;
     node.reservation.clone_from(&before.value.reservation);
     node.updated_at = Some(Timestamp::now());
-    let doc = document::write("node", &node)?;
-    let written = bind(UPDATE, &node, &doc).bind(document::signed(before.revision.0)).execute(&mut *db).await;
+    let doc = document::seal(keys, Table::Nodes, node.uuid, &node)?;
+    let written = bind(UPDATE, &node, doc).bind(document::signed(before.revision.0)).execute(&mut *db).await;
     match written {
         Ok(done) if done.rows_affected() == 1 => {
             Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence })
@@ -193,14 +202,14 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn node(&self, principal: &Principal, node: &NodeRef) -> Result<Option<Stored<Node>>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT n.doc, n.reservation, n.revision, n.fence FROM nodes n WHERE ");
+        let mut query = QueryBuilder::new("SELECT n.uuid, n.doc, n.reservation, n.revision, n.fence FROM nodes n WHERE ");
         match node {
             NodeRef::Uuid(id) => query.push("n.uuid = ").push_bind(id.to_string()),
             NodeRef::Name(name) => query.push("n.name = ").push_bind(name.clone()),
         };
         Visibility::of(principal).push(&mut query);
         let row: Option<Row> = query.build_query_as().fetch_optional(self.reads()).await?;
-        row.map(stored).transpose()
+        row.map(|row| stored(self.keys(), row)).transpose()
     }
 
     /// A page of nodes, in the order asked for.
@@ -213,10 +222,10 @@ impl Store {
         {
             return Err(StoreError::UnknownMarker(marker.to_string()));
         }
-        let mut query = QueryBuilder::new("SELECT n.doc, n.reservation, n.revision, n.fence FROM nodes n");
+        let mut query = QueryBuilder::new("SELECT n.uuid, n.doc, n.reservation, n.revision, n.fence FROM nodes n");
         asked.push(principal, &mut query)?;
         let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
-        rows.into_iter().map(|row| stored(row).map(|s| s.value)).collect()
+        rows.into_iter().map(|row| stored(self.keys(), row).map(|s| s.value)).collect()
     }
 
     /// The nodes that have a port with one of these MAC addresses (lower case), each once. Give
@@ -248,10 +257,10 @@ impl Store {
             return Err(StoreError::no_node(node.uuid));
         }
         node.reservation = None;
-        let doc = document::write("node", &node)?;
+        let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
         self.write(move |db| {
             Box::pin(async move {
-                match bind(INSERT, &node, &doc).execute(&mut *db).await {
+                match bind(INSERT, &node, doc).execute(&mut *db).await {
                     Ok(_) => Ok(Stored { value: node, revision: Revision(1), fence: Fence(0) }),
                     Err(error) => Err(explain(db, &node, error).await),
                 }
@@ -272,10 +281,10 @@ impl Store {
         expected: Revision,
         reserved: Reserved,
     ) -> Result<Stored<Node>, StoreError> {
-        let principal = principal.clone();
+        let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
         self.write(move |db| {
             Box::pin(async move {
-                let before = current(db, node.uuid).await?;
+                let before = current(db, &keys, node.uuid).await?;
                 if !sees(&principal, &before.value) {
                     return Err(StoreError::no_node(node.uuid));
                 }
@@ -285,7 +294,7 @@ impl Store {
                 if before.revision != expected {
                     return Err(StoreError::Stale { what: "node", id: node.uuid.to_string() });
                 }
-                replace(db, &before, node).await
+                replace(db, &keys, &before, node).await
             })
         })
         .await
@@ -299,15 +308,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Duplicate`], or the database fails.
     pub async fn patch_node(&self, id: NodeId, change: impl FnOnce(&mut Node) + Send + 'static) -> Result<Stored<Node>, StoreError> {
+        let keys = Arc::clone(self.keys());
         self.write(move |db| {
             Box::pin(async move {
-                let before = current(db, id).await?;
+                let before = current(db, &keys, id).await?;
                 let mut node = before.value.clone();
                 change(&mut node);
                 if node == before.value {
                     return Ok(before);
                 }
-                replace(db, &before, node).await
+                replace(db, &keys, &before, node).await
             })
         })
         .await
@@ -333,10 +343,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it.
     pub async fn delete_node(&self, principal: &Principal, id: NodeId) -> Result<(), StoreError> {
-        let principal = principal.clone();
+        let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
         self.write(move |db| {
             Box::pin(async move {
-                let before = current(db, id).await?;
+                let before = current(db, &keys, id).await?;
                 if !sees(&principal, &before.value) {
                     return Err(StoreError::no_node(id));
                 }

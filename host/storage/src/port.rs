@@ -1,13 +1,17 @@
 //! Ports.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 use wrought_domain::{NodeId, Port, Principal};
 
+use crate::document::Table;
 use crate::error::{is_dangling, is_unique_violation};
 use crate::node::{current, sees};
 use crate::query::{Page, Visibility};
+use crate::seal::KeyRing;
 use crate::{Duplicate, Store, StoreError, document};
 
 /// A page of ports. All filters that are given must hold.
@@ -31,12 +35,15 @@ pub struct PortQuery {
 
 const SORT_KEYS: &[(&str, &str)] = &[("uuid", ""), ("address", ""), ("name", "''"), ("created_at", ""), ("updated_at", "0")];
 
+/// A port's UUID and document.
+type Row = (String, Vec<u8>);
+
 /// Ports, called `n` as [`Page`] wants it, of nodes that the principal sees.
 fn visible(principal: &Principal) -> QueryBuilder<Sqlite> {
     if Visibility::of(principal) == Visibility::All {
-        return QueryBuilder::new("SELECT n.doc FROM ports n WHERE 1 = 1");
+        return QueryBuilder::new("SELECT n.uuid, n.doc FROM ports n WHERE 1 = 1");
     }
-    let mut query = QueryBuilder::new("SELECT n.doc FROM ports n WHERE n.node IN (SELECT n.uuid FROM nodes n WHERE 1 = 1");
+    let mut query = QueryBuilder::new("SELECT n.uuid, n.doc FROM ports n WHERE n.node IN (SELECT n.uuid FROM nodes n WHERE 1 = 1");
     Visibility::of(principal).push(&mut query);
     query.push(")");
     query
@@ -69,8 +76,8 @@ fn no_port(uuid: Uuid) -> StoreError {
 }
 
 /// Refuses a principal that does not see the port's node.
-async fn check(db: &mut SqliteConnection, principal: &Principal, node: NodeId) -> Result<(), StoreError> {
-    let node = current(db, node).await?.value;
+async fn check(db: &mut SqliteConnection, keys: &KeyRing, principal: &Principal, node: NodeId) -> Result<(), StoreError> {
+    let node = current(db, keys, node).await?.value;
     if sees(principal, &node) { Ok(()) } else { Err(StoreError::no_node(node.uuid)) }
 }
 
@@ -81,11 +88,11 @@ impl Store {
     /// [`StoreError::Duplicate`] names what is taken; [`StoreError::NotFound`] without its node.
     pub async fn create_port(&self, principal: &Principal, mut port: Port) -> Result<Port, StoreError> {
         port.address.make_ascii_lowercase();
-        let doc = document::write("port", &port)?;
-        let principal = principal.clone();
+        let doc = document::seal(self.keys(), Table::Ports, port.uuid, &port)?;
+        let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
         self.write(move |db| {
             Box::pin(async move {
-                check(db, &principal, port.node).await?;
+                check(db, &keys, &principal, port.node).await?;
                 let sql = "INSERT INTO ports (uuid, node, address, name, portgroup, created_at, updated_at, doc) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
                 let query = sqlx::query(sql)
@@ -113,8 +120,8 @@ impl Store {
     pub async fn port(&self, principal: &Principal, uuid: Uuid) -> Result<Option<Port>, StoreError> {
         let mut query = visible(principal);
         query.push(" AND n.uuid = ").push_bind(uuid.to_string());
-        let doc: Option<String> = query.build_query_scalar().fetch_optional(self.reads()).await?;
-        doc.map(|doc| document::read("port", uuid, &doc)).transpose()
+        let row: Option<Row> = query.build_query_as().fetch_optional(self.reads()).await?;
+        row.map(|(uuid, doc)| document::open(self.keys(), Table::Ports, uuid, &doc)).transpose()
     }
 
     /// A page of ports.
@@ -147,8 +154,8 @@ impl Store {
             limit: asked.limit,
         };
         page.push(&mut query)?;
-        let docs: Vec<String> = query.build_query_scalar().fetch_all(self.reads()).await?;
-        docs.iter().map(|doc| document::read("port", "in a list", doc)).collect()
+        let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
+        rows.into_iter().map(|(uuid, doc)| document::open(self.keys(), Table::Ports, uuid, &doc)).collect()
     }
 
     /// The ports of a node, in the order of creation.
@@ -169,17 +176,20 @@ impl Store {
         after.created_at = before.created_at;
         after.updated_at = Some(Timestamp::now());
         after.address.make_ascii_lowercase();
-        let (old, old_node) = (document::write("port", before)?, before.node);
-        let new = document::write("port", &after)?;
-        let principal = principal.clone();
+        let doc = document::seal(self.keys(), Table::Ports, after.uuid, &after)?;
+        let (before, principal, keys) = (before.clone(), principal.clone(), Arc::clone(self.keys()));
         self.write(move |db| {
             Box::pin(async move {
-                check(db, &principal, old_node).await?;
-                if after.node != old_node {
-                    check(db, &principal, after.node).await?;
+                check(db, &keys, &principal, before.node).await?;
+                if after.node != before.node {
+                    check(db, &keys, &principal, after.node).await?;
                 }
-                let sql = "UPDATE ports SET node = $2, address = $3, name = $4, portgroup = $5, updated_at = $6, doc = $7 \
-                     WHERE uuid = $1 AND doc = $8";
+                let query = sqlx::query_as("SELECT uuid, doc FROM ports WHERE uuid = $1").bind(after.uuid.to_string());
+                let (uuid, now): Row = query.fetch_optional(&mut *db).await?.ok_or_else(|| no_port(after.uuid))?;
+                if document::open::<Port>(&keys, Table::Ports, uuid, &now)? != before {
+                    return Err(StoreError::Stale { what: "port", id: after.uuid.to_string() });
+                }
+                let sql = "UPDATE ports SET node = $2, address = $3, name = $4, portgroup = $5, updated_at = $6, doc = $7 WHERE uuid = $1";
                 let query = sqlx::query(sql)
                     .bind(after.uuid.to_string())
                     .bind(after.node.to_string())
@@ -187,16 +197,11 @@ impl Store {
                     .bind(after.name.clone())
                     .bind(after.portgroup_uuid.map(|u| u.to_string()))
                     .bind(after.updated_at.map(Timestamp::as_microsecond))
-                    .bind(new)
-                    .bind(old);
+                    .bind(doc);
                 match query.execute(&mut *db).await {
-                    Ok(done) if done.rows_affected() == 1 => return Ok(after),
-                    Ok(_) => {}
-                    Err(error) => return Err(explain(db, &after, error).await),
+                    Ok(_) => Ok(after),
+                    Err(error) => Err(explain(db, &after, error).await),
                 }
-                let query = sqlx::query_scalar("SELECT COUNT(*) FROM ports WHERE uuid = $1").bind(after.uuid.to_string());
-                let there: i64 = query.fetch_one(db).await?;
-                Err(if there == 0 { no_port(after.uuid) } else { StoreError::Stale { what: "port", id: after.uuid.to_string() } })
             })
         })
         .await

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wrought_domain::NodeId;
 
+use crate::document::Table;
 use crate::error::is_dangling;
 use crate::{Store, StoreError, document};
 
@@ -50,8 +51,8 @@ impl Store {
     /// The database fails.
     pub async fn agent_session(&self, node: NodeId) -> Result<Option<AgentSession>, StoreError> {
         let query = sqlx::query_scalar("SELECT doc FROM agent_sessions WHERE node = $1").bind(node.to_string());
-        let doc: Option<String> = query.fetch_optional(self.reads()).await?;
-        doc.map(|doc| document::read("agent session of node", node, &doc)).transpose()
+        let doc: Option<Vec<u8>> = query.fetch_optional(self.reads()).await?;
+        doc.map(|doc| document::open(self.keys(), Table::AgentSessions, node, &doc)).transpose()
     }
 
     /// Keeps the session in place of a former one.
@@ -59,7 +60,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] without the node, or the database fails.
     pub async fn put_agent_session(&self, node: NodeId, session: &AgentSession) -> Result<(), StoreError> {
-        let doc = document::write("agent session", session)?;
+        let doc = document::seal(self.keys(), Table::AgentSessions, node, session)?;
         self.write(move |db| {
             Box::pin(async move {
                 let sql = "INSERT INTO agent_sessions (node, doc) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET doc = excluded.doc";
