@@ -159,12 +159,7 @@ impl From<Duplicate> for StoreError {
 }
 
 /// Writes a node over the revision it was computed on, and gives it back as it stands now.
-async fn replace(
-    db: &mut SqliteConnection,
-    keys: &KeyRing,
-    before: &Stored<Node>,
-    mut node: Node,
-) -> Result<Stored<Node>, StoreError> {
+async fn replace(db: &mut SqliteConnection, keys: &KeyRing, before: &Stored<Node>, mut node: Node) -> Result<Stored<Node>, StoreError> {
     node.uuid = before.value.uuid;
     node.created_at = before.value.created_at;
     node.reservation.clone_from(&before.value.reservation);

@@ -144,11 +144,7 @@ impl KeyRing {
     }
 
     /// Seals what `write` puts into a buffer, for the row `place`.
-    pub(crate) fn seal<E: From<SealError>>(
-        &self,
-        place: &str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Vec<u8>, E> {
+    pub(crate) fn seal<E: From<SealError>>(&self, place: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Vec<u8>, E> {
         let key = self.keys.first().ok_or(SealError::Refused)?;
         let mut nonce = [0; NONCE_LEN];
         fill(&mut nonce)?;
