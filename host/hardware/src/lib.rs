@@ -1,6 +1,6 @@
 //! What bare metal speaks: controllers ([`Bmc`]: [`redfish`], [`FakeBmcs`]), the agent on the machine
 //! ([`agent`]), servers of images ([`image`]), what the instance finds at its first boot ([`config_drive`]),
-//! and what guards the way out ([`egress`], [`secrets`]).
+//! and what guards the way out ([`egress`], [`secrets`], [`References`]).
 //!
 //! Nothing here knows nodes, drivers or the journal: inputs are the node's free-form maps and typed
 //! settings, outputs are plain data or a [`HardwareError`] whose kind is one of the driver contract's.
@@ -17,6 +17,7 @@ mod http;
 pub mod image;
 mod iso9660;
 pub mod redfish;
+mod references;
 pub mod secrets;
 mod tls;
 
@@ -24,3 +25,4 @@ pub use bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, P
 pub use config::{AgentConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};
 pub use error::{HardwareError, Kind};
 pub use fake_bmc::FakeBmcs;
+pub use references::{References, SecretsConfig};
