@@ -1,7 +1,8 @@
 //! Replaces secrets by `******` wherever a node leaves the host.
 //!
 //! Source of the key list: oslo.utils `strutils._SANITIZE_KEYS` as Ironic uses it, with the
-//! additions of `security.md`: anything that ends in `_key` or `_pass`.
+//! additions of `security.md`: anything that ends in `_key` or `_pass`. What is secret in a URL, its account and its query
+//! (a signature, say), is replaced wherever the URL stands.
 
 use serde_json::Value;
 
@@ -56,11 +57,30 @@ fn masked_value(value: &Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(masked(map)),
         Value::Array(items) => Value::Array(items.iter().map(masked_value).collect()),
+        Value::String(text) => masked_url(text).map_or_else(|| value.clone(), Value::String),
         other => other.clone(),
     }
 }
 
-/// `instance_info` as it is shown: the image's URL may be signed, so it is hidden as well.
+/// The URL `text` without its account and its query; nothing when it is no URL or has neither.
+pub fn masked_url(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let web = ["http", "https", "ftp"].iter().any(|known| scheme.trim_start().eq_ignore_ascii_case(known));
+    if !web {
+        return None;
+    }
+    let (place, query) = rest.split_once('?').map_or((rest, false), |(place, _)| (place, true));
+    let (authority, path) = place.find(['/', '#']).map_or((place, ""), |at| place.split_at(at));
+    let host = authority.rsplit_once('@');
+    if !query && host.is_none() {
+        return None;
+    }
+    let account = if host.is_some() { "******@" } else { "" };
+    let host = host.map_or(authority, |(_, host)| host);
+    Some(format!("{scheme}://{account}{host}{path}{}", if query { "?******" } else { "" }))
+}
+
+/// `instance_info` as it is shown: the image's URL is hidden altogether, as Ironic does.
 pub fn masked_instance_info(map: &Map) -> Map {
     let mut shown = masked(map);
     if let Some(url) = shown.get_mut("image_url") {
@@ -69,8 +89,8 @@ pub fn masked_instance_info(map: &Map) -> Map {
     shown
 }
 
-/// Puts stored secrets back where a changed copy still says [`MASK`]: a client that sends back
-/// what it was shown keeps the secret (Ironic stores the asterisks).
+/// Puts stored secrets back where a changed copy still says [`MASK`], or shows a URL as [`masked_url`] does: a client that
+/// sends back what it was shown keeps the secret (Ironic stores the asterisks).
 pub fn restore(changed: &mut Map, stored: &Map) {
     for (key, value) in changed.iter_mut() {
         match (value, stored.get(key)) {
@@ -88,6 +108,7 @@ fn restore_within(changed: &mut Value, stored: &Value) {
         (Value::Array(items), Value::Array(old)) if items.len() == old.len() => {
             items.iter_mut().zip(old).for_each(|(item, old)| restore_within(item, old));
         }
+        (Value::String(text), Value::String(old)) if masked_url(old).is_some_and(|shown| shown == *text) => text.clone_from(old),
         _ => {}
     }
 }
@@ -119,5 +140,33 @@ mod tests {
         assert_eq!(shown["redfish_username"], "root");
         assert_eq!(shown["nested"]["snmp_auth_key"], "k");
         assert_eq!(shown["nested"]["list"], json!([{"API_Token": "abc"}]));
+    }
+
+    #[test]
+    fn urls_are_shown_without_what_is_secret_in_them() {
+        for (url, shown) in [
+            ("https://h/images/a.raw?sig=abc&x=1#frag", "https://h/images/a.raw?******"),
+            ("https://user:pass@h:8443/a", "https://******@h:8443/a"),
+            ("HTTP://u@h/a@b?c", "HTTP://******@h/a@b?******"),
+            ("http://u:p@x@h", "http://******@h"),
+            ("http://h?sig=/a@b", "http://h?******"),
+        ] {
+            assert_eq!(masked_url(url).as_deref(), Some(shown));
+            assert_eq!(masked_url(shown).as_deref(), Some(shown));
+        }
+        for plain in ["https://h/images/a.raw", "http://h/a@b", "file:///a?b", "no url?", "a://b?c"] {
+            assert_eq!(masked_url(plain), None, "{plain}");
+        }
+        let Value::Object(stored) =
+            json!({"image_source": "http://h/a?sig=abc", "list": ["http://u:p@h/"], "deploy_iso": "http://h/iso?sig=1"})
+        else {
+            unreachable!()
+        };
+        let mut shown = masked(&stored);
+        assert_eq!(shown["list"], json!(["http://******@h/"]));
+        shown.insert("deploy_iso".into(), "http://other/iso".into());
+        restore(&mut shown, &stored);
+        assert_eq!((&shown["image_source"], &shown["list"]), (&stored["image_source"], &stored["list"]));
+        assert_eq!(shown["deploy_iso"], "http://other/iso");
     }
 }

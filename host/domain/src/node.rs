@@ -1,14 +1,17 @@
 //! The node: Ironic's node resource and the rules that hold for its fields.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::mask::{masked, masked_instance_info};
 use crate::state::{Event, PowerState, ProvisionState};
 use crate::{Map, NodeId};
 
 /// A bare-metal server; the fields of Ironic's node resource, secrets included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are Ironic's own, documented in its API reference")]
 pub struct Node {
     pub uuid: NodeId,
@@ -65,6 +68,25 @@ pub struct Node {
     pub health: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Option<Timestamp>,
+}
+
+// A log line or a failed assertion is no place for secrets.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("uuid", &self.uuid)
+            .field("name", &self.name)
+            .field("provision_state", &self.provision_state)
+            .field("target_provision_state", &self.target_provision_state)
+            .field("power_state", &self.power_state)
+            .field("reservation", &self.reservation)
+            .field("maintenance", &self.maintenance)
+            .field("last_error", &self.last_error)
+            .field("driver_info", &masked(&self.driver_info))
+            .field("driver_internal_info", &masked(&self.driver_internal_info))
+            .field("instance_info", &masked_instance_info(&self.instance_info))
+            .finish_non_exhaustive()
+    }
 }
 
 /// The interfaces that a node uses, by name; resolved when the node is created.

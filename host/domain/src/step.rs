@@ -2,9 +2,12 @@
 //!
 //! Source: Ironic's `conductor/steps.py`: order by priority, then by interface.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Map;
+use crate::mask::masked;
 
 /// An argument that a step takes; Ironic's `argsinfo` entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +52,7 @@ impl ArgumentType {
 }
 
 /// A step that a driver offers. `(interface, step)` is its identity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// `deploy`, `raid`, `bios`, `management`, `power`, `firmware` or `vendor`.
     pub interface: String,
@@ -73,7 +76,7 @@ pub struct Step {
 }
 
 /// A step that an API user asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCall {
     /// See [`Step::interface`].
     pub interface: String,
@@ -85,6 +88,30 @@ pub struct StepCall {
     /// Deploy steps only: where it comes in the plan; 0 removes the driver's step of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
+}
+
+// Arguments may be secrets, such as the password of a set-up.
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step")
+            .field("interface", &self.interface)
+            .field("step", &self.step)
+            .field("priority", &self.priority)
+            .field("args", &masked(&self.args))
+            .field("offered_by", &self.offered_by)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StepCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepCall")
+            .field("interface", &self.interface)
+            .field("step", &self.step)
+            .field("args", &masked(&self.args))
+            .field("priority", &self.priority)
+            .finish()
+    }
 }
 
 /// Why a plan cannot be made.
