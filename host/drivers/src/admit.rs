@@ -114,8 +114,13 @@ pub fn check(bytes: Vec<u8>, limit_mib: u32) -> Result<Admitted, Rejection> {
         }
     }
     let requested = Grants::of(&requested).map_err(|error| Rejection::Contract(error.to_string()))?;
-    let digest = Digest::from_sha256(Sha256::digest(&bytes).into());
+    let digest = digest(&bytes);
     Ok(Admitted { bytes, digest, requested, exports, wasi })
+}
+
+/// The digest of a component.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(Sha256::digest(bytes).into())
 }
 
 /// The name of one of our interfaces, if that is what the import or export is.

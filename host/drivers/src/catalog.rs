@@ -123,6 +123,16 @@ impl Catalog {
         Ok(self.keep(Driver::load(&self.runtime, admitted).await?))
     }
 
+    /// The bytes of a version, to be handed on.
+    ///
+    /// # Errors
+    /// The component is gone, or was changed on disk.
+    pub async fn component(&self, digest: &Digest) -> Result<Vec<u8>, Rejection> {
+        let failed = |error: &dyn std::fmt::Display| Rejection::Host(format!("component {}: {error}", digest.short()));
+        let bytes = tokio::fs::read(self.path(digest)).await.map_err(|error| failed(&error))?;
+        if admit::digest(&bytes) == *digest { Ok(bytes) } else { Err(failed(&"it was changed on disk")) }
+    }
+
     /// The generation in force now. What holds it keeps it.
     pub fn current(&self) -> Arc<Generation> {
         self.current.borrow().clone()
