@@ -29,10 +29,14 @@ pub struct Config {
     pub conductor: wrought_conductor::ConductorConfig,
     /// What drivers read of the operator's wishes, and how disks are erased.
     pub deploy: wrought_conductor::DeployConfig,
+    /// The record of what drivers did: for going on after a crash, for replay and for audit.
+    pub journal: wrought_conductor::JournalConfig,
     /// Limits of drivers and of each of their calls.
     pub drivers: wrought_drivers::DriversConfig,
     /// The database in the data folder.
     pub database: DatabaseConfig,
+    /// Secrets of nodes that are kept elsewhere: where `file:` and `env:` in place of a value may lead.
+    pub secrets: wrought_hardware::SecretsConfig,
     /// Log lines, which go to standard error.
     pub log: LogConfig,
 }
@@ -44,6 +48,9 @@ pub struct DatabaseConfig {
     /// What an acknowledged write survives: with `normal` the end of the process at any instant, with `full` also the loss of power, for
     /// a flush to the disk for each group of writes.
     pub durability: Durability,
+    /// File of the keys that documents in the database are sealed with; made if it is not there and nothing is sealed yet. Without it
+    /// `secrets.key` in the data folder. `--key-file` goes before.
+    pub key_file: Option<PathBuf>,
 }
 
 /// See [`DatabaseConfig::durability`].

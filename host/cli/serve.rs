@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Authentication, Service};
-use wrought_conductor::{Conductor, Hardware};
+use wrought_conductor::{Clock, Conductor, Hardware, Setup};
+use wrought_drivers::{Catalog, Runtime};
 use wrought_storage::Store;
 
 use crate::config::{Config, Loaded, LogFormat};
@@ -37,6 +38,9 @@ pub struct Serve {
     /// Folder of all that is kept [default: /var/lib/wrought for root, else ~/.local/state/wrought]
     #[arg(long, env = "WROUGHT_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// File of the keys that the data is sealed with; better not in the same folder [default: secrets.key in it]
+    #[arg(long, env = "WROUGHT_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Configuration file; see `wrought config default`
     #[arg(long, env = "WROUGHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -76,7 +80,10 @@ impl Serve {
         };
         make_folder(&data)?;
 
-        let conductor = start(&data, loaded.config.clone()).await.with_context(|| format!("starting on the data in {}", data.display()))?;
+        let mut config = loaded.config.clone();
+        config.database.key_file = self.key_file.clone().or(config.database.key_file);
+        refuse_open_keys(&data, &config)?;
+        let conductor = start(&data, config).await.with_context(|| format!("starting on the data in {}", data.display()))?;
         let service: Arc<dyn Service> = Arc::new(conductor.clone());
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -150,11 +157,31 @@ impl Serve {
     }
 }
 
+/// Users of the API may have any file below a root sent to a controller: the host's own keys are none of them.
+fn refuse_open_keys(data: &Path, config: &Config) -> anyhow::Result<()> {
+    let key_file = config.database.key_file.clone().unwrap_or_else(|| data.join("secrets.key"));
+    for own in [data, &key_file, key_file.parent().unwrap_or(data)] {
+        let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+        let mut roots = config.secrets.file_roots.iter().filter(|root| root.canonicalize().is_ok_and(|root| own.starts_with(root)));
+        if let Some(root) = roots.next() {
+            let text = format!(
+                "[secrets] file_roots: {} holds {}, which users of the API must not reach; name a folder that holds nodes' secrets only",
+                root.display(),
+                own.display()
+            );
+            return Err(UsageError(text).into());
+        }
+    }
+    Ok(())
+}
+
 /// Opens the store and goes on with what was under way.
 async fn start(data: &Path, config: Config) -> anyhow::Result<Conductor> {
-    let store = Store::open(data, config.database.durability.into()).await?;
-    let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image };
-    Ok(Conductor::start(store, &data.join("drivers"), config.conductor, config.deploy, config.drivers, hardware, None).await?)
+    let store = Store::open_with(data, config.database.durability.into(), config.database.key_file.as_deref()).await?;
+    let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image, secrets: config.secrets };
+    let catalog = Arc::new(Catalog::open(Runtime::new(config.drivers)?, &data.join("drivers")).await?);
+    let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, clock: Clock::system() }).await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.
@@ -172,7 +199,7 @@ async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Where a service of this user keeps its state. Root's own folder is no place for one.
-fn default_data() -> anyhow::Result<PathBuf> {
+pub fn default_data() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     match state.or_else(|| home.clone().filter(|home| home != Path::new("/root")).map(|home| home.join(".local/state"))) {
@@ -225,6 +252,25 @@ mod tests {
         }
         assert!(!refused(&serve(&["--listen", "127.0.0.2:0"]), ""));
         assert!(!refused(&serve(&["--listen", "[::1]:0"]), ""));
+    }
+
+    #[test]
+    fn the_hosts_own_keys_are_not_below_a_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let (data, keys, nodes) = (folder("data"), folder("keys"), folder("nodes"));
+        let refused = |root: &Path, key_file: Option<PathBuf>| {
+            let mut config = Config::default();
+            config.database.key_file = key_file;
+            config.secrets.file_roots = vec![root.to_owned()];
+            refuse_open_keys(&data, &config).is_err_and(|error| error.is::<UsageError>())
+        };
+        assert!(refused(dir.path(), None) && refused(&data, None) && refused(&keys, Some(keys.join("wrought.key"))));
+        assert!(!refused(&nodes, None) && !refused(&nodes, Some(keys.join("wrought.key"))));
     }
 
     #[test]

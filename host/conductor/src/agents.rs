@@ -18,8 +18,8 @@ use wrought_storage::{AgentSession, NodeRef};
 
 use crate::conductor::{Conductor, HandleError};
 use crate::convert;
+use crate::secrets::without_image_secrets;
 use crate::seen::Seen;
-use crate::world::without_image_secrets;
 use crate::{Heartbeat, Lookup, Refusal};
 
 /// Bytes of a certificate.
@@ -188,7 +188,7 @@ impl Conductor {
             url: None,
             verify_ca: None,
             version: None,
-            issued_at: Timestamp::now(),
+            issued_at: self.now(),
             first_heartbeat_at: None,
             last_heartbeat_at: None,
         };
@@ -268,7 +268,7 @@ impl Conductor {
 
     /// Stores what a heartbeat changes; the node's gate is held.
     async fn heard(&self, node: NodeId, session: AgentSession, beat: Heartbeat, version: String) -> Result<(), Refusal> {
-        let now = Timestamp::now();
+        let now = self.now();
         let next = AgentSession {
             url: Some(beat.callback_url),
             verify_ca: beat.agent_verify_ca.or_else(|| session.verify_ca.clone()),

@@ -4,32 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
-use wrought_drivers::journal::Header;
-use wrought_drivers::{Answer, Driver, DriverState, Outcome, Snapshot, call, serving};
+use wrought_drivers::journal::{Header, Recorded};
+use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, Outcome, Snapshot, call, fault, resume, serving, unsettled};
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
-use wrought_hardware::PowerAction as BmcAction;
+use wrought_hardware::{PowerAction as BmcAction, References};
 use wrought_hardware::secrets::Secrets;
+use wrought_storage::{JournalWrite, StoreError};
 
 use crate::conductor::Conductor;
 use crate::convert;
 use crate::gate::Tag;
+use crate::recovery::Settled;
 use crate::seen::Seen;
-use crate::world::{NodeWorld, hide_arguments, secrets, without_image_secrets};
+use crate::secrets::{hide_arguments, secrets, without_image_secrets, without_proxy_secrets};
+use crate::world::NodeWorld;
 
 /// A test, a reading or a change of power is given up after this long. Less than the engine waits for a test.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(50);
 
 /// What an error says becomes `last_error`, so what is secret on the node is masked in it.
-fn without_secrets(node: &Node, event: Event) -> Event {
+fn without_secrets(references: &References, node: &Node, event: Event) -> Event {
     match event {
         Event::Returned(Returned::Refused(error)) => {
-            let message = secrets(node, None).scrub_text(&error.message);
+            let message = secrets(references, node, None).scrub_text(&error.message);
             Event::Returned(Returned::Refused(DriverError { message, ..error }))
         }
-        Event::Returned(Returned::Fault(text)) => Event::Returned(Returned::Fault(secrets(node, None).scrub_text(&text))),
+        Event::Returned(Returned::Fault(text)) => Event::Returned(Returned::Fault(secrets(references, node, None).scrub_text(&text))),
         other => other,
     }
 }
@@ -73,7 +75,7 @@ impl Conductor {
                     (lost, Seen::default())
                 }
             };
-            this.handle(id, Some(tag), without_secrets(&node, event), seen).await;
+            this.handle(id, Some(tag), without_secrets(&this.0.machines.references, &node, event), seen).await;
         });
     }
 
@@ -179,6 +181,7 @@ impl Conductor {
             let (outcome, found) = self.call_driver(name, driver, callee).await;
             seen.reports.extend(found.reports);
             seen.state.extend(found.state);
+            seen.journal.extend(found.journal);
             seen.power = found.power.or(seen.power);
             match returned(outcome) {
                 Returned::Steps(steps) => {
@@ -196,12 +199,13 @@ impl Conductor {
     pub(crate) async fn call_driver(&self, name: &DriverName, driver: &Driver, callee: Callee<'_>) -> (Outcome, Seen) {
         let node = callee.node;
         let host_failed = |error: &dyn std::fmt::Display| {
-            let fault = wrought_drivers::Fault {
+            let fault = Fault {
                 driver: name.clone(),
                 version: driver.about.version.clone(),
                 digest: driver.digest.clone(),
                 function: format!("{}.{}", callee.function.interface(), callee.function.name()),
-                cause: wrought_drivers::fault::Cause::Host(error.to_string()),
+                host_calls: 0,
+                cause: fault::Cause::Host(error.to_string()),
             };
             (Outcome { answer: Err(fault), state: None, reports: Vec::new() }, Seen::default())
         };
@@ -213,11 +217,17 @@ impl Conductor {
             Ok(state) => state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default(),
             Err(error) => return host_failed(&error),
         };
-        let header = self.header(name, driver, &callee, &ports, state);
         let step = callee.step.map(step_call);
+        let header = self.header(name, driver, &callee, &ports, state);
         let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()));
-        let journal = callee.operation.and(self.0.journal.clone());
-        let completed = call(self.0.catalog.runtime(), driver, header, world.clone(), journal).await;
+        let recorded = match callee.operation {
+            Some(operation) => self.recorded_call(name, driver, operation, header, &world).await,
+            None => Ok((call(self.0.catalog.runtime(), driver, header, world.clone(), None).await, None)),
+        };
+        let (completed, chunk) = match recorded {
+            Ok(recorded) => recorded,
+            Err(error) => return host_failed(&error),
+        };
         self.0.stats.record(completed.cpu);
         let outcome = completed.record.outcome;
         log_outcome(node, name, driver, &callee, &outcome, completed.wall);
@@ -225,8 +235,54 @@ impl Conductor {
             power: world.power_seen(),
             reports: outcome.reports.clone(),
             state: outcome.state.clone().map(|state| (name.clone(), state)).into_iter().collect(),
+            journal: chunk.into_iter().collect(),
         };
         (outcome, seen)
+    }
+
+    /// A call that is recorded, or the rest of one that a stop of the host cut off. The chunk is to be stored with what
+    /// follows from the outcome.
+    async fn recorded_call(
+        &self,
+        name: &DriverName,
+        driver: &Driver,
+        operation: &Operation,
+        header: Header,
+        world: &Arc<NodeWorld>,
+    ) -> Result<(Completed, Option<JournalWrite>), StoreError> {
+        let runtime = self.0.catalog.runtime();
+        let open = self.0.recovering.take(operation.id, operation.turn, name);
+        let (mut completed, journal) = match open {
+            None => {
+                let journal = self.journal_of(operation, None).await?;
+                (call(runtime, driver, header, world.clone(), Some(journal.clone())).await, journal)
+            }
+            Some(open) => {
+                let Recorded { header, mut entries, .. } = open.recorded;
+                let journal = self.journal_of(operation, Some((open.chunks, entries.len()))).await?;
+                let settled = match entries.last().filter(|entry| entry.answer.is_none()) {
+                    Some(intent) => world.settle(intent, Duration::from_secs(u64::from(self.0.config.recovery_timeout))).await,
+                    None => Settled::NotDone,
+                };
+                tracing::info!(
+                    node = %operation.node, function = header.function.name(), host_call = entries.len().saturating_sub(1),
+                    effect = entries.last().map(|entry| entry.function.as_str()), settled = settled.name(), "resuming a driver call"
+                );
+                let completed = match settled {
+                    Settled::Unknown(error) => unsettled(driver, header, entries, error),
+                    Settled::Done(answer) => {
+                        if let Some(intent) = entries.last_mut() {
+                            intent.answer = Some(answer);
+                        }
+                        resume(runtime, driver, header, entries, world.clone(), Some(journal.clone())).await
+                    }
+                    Settled::NotDone => resume(runtime, driver, header, entries, world.clone(), Some(journal.clone())).await,
+                };
+                (completed, journal)
+            }
+        };
+        let chunk = journal.close(driver, &mut completed);
+        Ok((completed, chunk))
     }
 
     fn header(
@@ -243,8 +299,12 @@ impl Conductor {
             hide_arguments(&mut step.args, "step", &mut Secrets::default());
             step
         });
-        let shown = Node { instance_info: without_image_secrets(&node.instance_info), ..node.clone() };
-        let now = Timestamp::now();
+        let shown = Node {
+            instance_info: without_image_secrets(&node.instance_info),
+            driver_info: without_proxy_secrets(&node.driver_info),
+            ..node.clone()
+        };
+        let now = self.now();
         let present = |key: &str| node.instance_info.get(key).is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
         Header {
             operation: operation.map(|operation| operation.id),
@@ -257,6 +317,7 @@ impl Conductor {
             started_at: now,
             seed: rand::random(),
             grants: self.0.grants.of(name, &driver.digest),
+            limits: self.0.catalog.runtime().limits().clone(),
             snapshot: Snapshot {
                 cause: match callee.cause {
                     Cause::First => task::Cause::First,
@@ -303,6 +364,7 @@ fn returned(outcome: Outcome) -> Returned {
         Ok(Answer::Wait(wait)) => Returned::Wait(wait),
         Ok(Answer::Steps(steps)) => Returned::Steps(steps),
         Ok(Answer::Refused(error)) => Returned::Refused(error),
+        Err(Fault { cause: fault::Cause::Unsettled(error), .. }) => Returned::Refused(error),
         Err(fault) => Returned::Fault(fault.to_string()),
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use wrought_domain::wait::Condition;
 use wrought_domain::{ErrorKind, Node};
 use wrought_drivers::contract::agent::CommandStatus;
@@ -29,7 +28,7 @@ impl Conductor {
     fn met<'a>(&'a self, node: &'a Node, operation: &'a Operation, condition: &'a Condition, seen: &'a mut Seen) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             match condition {
-                Condition::Until { at } => Timestamp::now() >= *at,
+                Condition::Until { at } => self.now() >= *at,
                 Condition::AgentBooted => self.agent_is_up(node.uuid).await,
                 Condition::Heartbeat { since } => self.0.agents.heard_after(node.uuid, *since),
                 Condition::Power { on } => {

@@ -1,6 +1,5 @@
 //! The conductor: what it holds, how it starts and stops, and how an event of a node is handled.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +7,23 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wrought_domain::NodeId;
-use wrought_drivers::journal::Journal;
-use wrought_drivers::{Catalog, DriversConfig, Rejection, Runtime, RuntimeError};
+use wrought_drivers::{Catalog, Rejection};
 use wrought_engine::{Advance, Event, Impossible, Lifecycle, Returned, Settings, step};
 use wrought_hardware::agent::AgentClients;
 use wrought_hardware::image::Images;
 use wrought_hardware::redfish::RedfishRegistry;
-use wrought_hardware::{AgentConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig};
+use wrought_hardware::{AgentConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig, References, SecretsConfig};
 use wrought_storage::{Commit, NodeRef, Store, StoreError};
 
 use crate::Refusal;
 use crate::agents::Agents;
+use crate::clock::Clock;
 use crate::config::{ConductorConfig, DeployConfig};
 use crate::drivers::Grants;
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
+use crate::journal::{JournalConfig, Journals};
 use crate::machine::Machines;
+use crate::recovery::Recovering;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
 
@@ -47,16 +48,19 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) host: String,
     pub(crate) started_at: Timestamp,
+    clock: Clock,
     pub(crate) store: Store,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) grants: Grants,
     pub(crate) machines: Machines,
     pub(crate) clients: AgentClients,
     pub(crate) images: Images,
     pub(crate) agents: Agents,
-    pub(crate) journal: Option<Arc<dyn Journal>>,
+    pub(crate) journal: JournalConfig,
+    pub(crate) journals: Journals,
+    pub(crate) recovering: Recovering,
     pub(crate) stats: Stats,
-    gates: Gates,
+    pub(crate) gates: Gates,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -70,14 +74,31 @@ pub struct Hardware {
     pub agent: AgentConfig,
     /// `[image]`.
     pub image: ImageConfig,
+    /// `[secrets]`.
+    pub secrets: SecretsConfig,
+}
+
+/// What a conductor is made of.
+pub struct Setup {
+    /// Where everything is kept.
+    pub store: Store,
+    /// The drivers.
+    pub catalog: Arc<Catalog>,
+    /// `[conductor]`.
+    pub conductor: ConductorConfig,
+    /// `[deploy]`.
+    pub deploy: DeployConfig,
+    /// How machines, agents and image servers are talked to.
+    pub hardware: Hardware,
+    /// `[journal]`.
+    pub journal: JournalConfig,
+    /// The time that the lifecycle goes by.
+    pub clock: Clock,
 }
 
 /// Why the conductor does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The WebAssembly engine.
-    #[error(transparent)]
-    Runtime(#[from] RuntimeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,23 +111,12 @@ pub enum StartError {
 }
 
 impl Conductor {
-    /// Starts with the store's state: loads drivers, and goes on with open operations. Components
-    /// lie in `folder`; the calls of operations are recorded in `journal`, where one is given.
+    /// Starts with the store's state: loads drivers, and goes on with open operations.
     ///
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
-    #[allow(clippy::too_many_arguments, reason = "each is a part that the caller owns")]
-    pub async fn start(
-        store: Store,
-        folder: &Path,
-        config: ConductorConfig,
-        deploy: DeployConfig,
-        drivers: DriversConfig,
-        hardware: Hardware,
-        journal: Option<Arc<dyn Journal>>,
-    ) -> Result<Self, StartError> {
-        let runtime = Runtime::new(drivers)?;
-        let catalog = Catalog::open(runtime, folder).await?;
+    pub async fn start(setup: Setup) -> Result<Self, StartError> {
+        let Setup { store, catalog, conductor: config, deploy, hardware, journal, clock } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
         let conductor = Self(Arc::new(Inner {
             settings: config.settings(),
@@ -115,22 +125,30 @@ impl Conductor {
             agent: hardware.agent.clone(),
             image: hardware.image.clone(),
             host,
-            started_at: Timestamp::now(),
+            started_at: clock.now(),
+            clock,
             store,
             catalog,
             grants: Grants::default(),
-            machines: Machines { redfish: RedfishRegistry::new(hardware.redfish), fake: FakeBmcs::new(FAKE_MACHINES) },
+            machines: Machines {
+                redfish: RedfishRegistry::new(hardware.redfish),
+                fake: FakeBmcs::new(FAKE_MACHINES),
+                references: References::new(hardware.secrets),
+            },
             clients: AgentClients::new(hardware.agent),
             images: Images::new(hardware.image)?,
             agents: Agents::default(),
             journal,
+            journals: Journals::default(),
+            recovering: Recovering::default(),
             stats: Stats::default(),
             gates: Gates::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }));
         conductor.load_drivers().await?;
-        conductor.go_on().await?;
+        conductor.recover().await?;
+        conductor.keep_house();
         Ok(conductor)
     }
 
@@ -164,19 +182,13 @@ impl Conductor {
         self.0.stats.times()
     }
 
-    /// Goes on with the operations that were open when the process ended.
-    async fn go_on(&self) -> Result<(), StoreError> {
-        for operation in self.0.store.open_operations().await? {
-            let (operation, _held) = self.0.store.adopt(operation.node, &self.0.host).await?;
-            let (this, node) = (self.clone(), operation.node);
-            tracing::info!(%node, operation = operation.kind.name(), phase = ?operation.phase, "going on after a restart");
-            // No longer than this was the host down, as far as a wait is concerned.
-            let down = operation.waiting.as_ref().map(|waiting| Timestamp::now().duration_since(waiting.since)).unwrap_or_default();
-            self.spawn(async move {
-                this.handle(node, None, Event::Interrupted { down }, Seen::default()).await;
-            });
-        }
-        Ok(())
+    /// The time that the lifecycle goes by.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
     }
 
     /// Starts a task that a stop waits for; none when stopping.
@@ -253,7 +265,7 @@ impl Conductor {
             let revision = held.revision;
             let fence = held.operation.fence;
             let user = held.operation.principal.user.clone();
-            let mut advance = step(lifecycle, event.clone(), &self.0.settings, Timestamp::now())?;
+            let mut advance = step(lifecycle, event.clone(), &self.0.settings, self.now())?;
             crate::provision::note_progress(&mut advance, &before);
             self.hold_back(&mut advance);
             if nothing_to_store(&before, &advance) {
@@ -261,7 +273,7 @@ impl Conductor {
                 return Ok(());
             }
             let documents = seen.documents();
-            let commit = Commit { advance: &advance, revision, fence, driver_state: &documents, user: &user };
+            let commit = Commit { advance: &advance, revision, fence, driver_state: &documents, journal: &seen.journal, user: &user };
             match self.0.store.commit(commit).await {
                 Ok(revision) => {
                     self.take(id, &gate, &mut inside, advance, revision);
@@ -306,6 +318,7 @@ impl Conductor {
             inside.set_timer(None);
             self.0.gates.release(id);
             self.0.agents.end(id);
+            self.0.journals.end(id);
             return;
         };
         self.0.gates.keep(id, gate);
@@ -318,7 +331,7 @@ impl Conductor {
     }
 
     fn timer(&self, node: NodeId, due: Timestamp) -> tokio::task::AbortHandle {
-        let pause = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+        let pause = Duration::try_from(due.duration_since(self.now())).unwrap_or_default();
         let this = self.clone();
         // Not tracked: a stop does not wait for times to come.
         let stopping = self.0.stopping.clone();

@@ -30,6 +30,9 @@ pub struct ConductorConfig {
     pub poll_max_ms: u32,
     /// Seconds that a stop waits for calls in flight.
     pub graceful_shutdown_timeout: u32,
+    /// Seconds that a restarted host asks a machine what became of a change that was on its way when the host stopped;
+    /// after that the node fails by name.
+    pub recovery_timeout: u32,
 }
 
 impl Default for ConductorConfig {
@@ -46,6 +49,7 @@ impl Default for ConductorConfig {
             poll_min_ms: settings.poll_min_ms,
             poll_max_ms: settings.poll_max_ms,
             graceful_shutdown_timeout: 30,
+            recovery_timeout: 300,
         }
     }
 }

@@ -68,6 +68,11 @@ impl Gates {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(node, gate.clone());
     }
 
+    /// Whether any operation goes on.
+    pub(crate) fn any_open(&self) -> bool {
+        !self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Lets it go.
     pub(crate) fn release(&self, node: NodeId) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
@@ -80,7 +85,7 @@ impl Gates {
 pub(crate) struct Tag {
     operation: OperationId,
     phase: Phase,
-    calls: u32,
+    turn: u64,
     waiting_since: Option<jiff::Timestamp>,
 }
 
@@ -89,7 +94,7 @@ impl Tag {
         Self {
             operation: operation.id,
             phase: operation.phase,
-            calls: operation.calls,
+            turn: operation.turn,
             waiting_since: operation.waiting.as_ref().map(|waiting| waiting.since),
         }
     }

@@ -11,26 +11,37 @@
 //! that waits costs a timer. Nothing is carried out before it is stored.
 
 mod agents;
+mod audit;
+mod clock;
 mod command;
 mod condition;
 mod conductor;
 mod config;
 mod convert;
 mod drivers;
+mod export;
 mod gate;
+mod house;
+mod journal;
 mod machine;
 mod nodes;
 mod provision;
+mod recovery;
 mod refusal;
 mod request;
 mod rules;
+mod secrets;
 mod seen;
 mod stats;
 
 mod world;
 
-pub use conductor::{Conductor, Hardware, StartError};
+pub use clock::Clock;
+pub use conductor::{Conductor, Hardware, Setup, StartError};
 pub use config::{ConductorConfig, DeployConfig};
+pub use journal::JournalConfig;
+pub use recovery::{EFFECTS, EffectRule, Planned, RecoveryAction, RecoveryPlan};
+pub use export::{Export, ExportError, RecordedCall, RecordedDriver, RecordedOperation};
 pub use refusal::Refusal;
 pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
 pub use rules::{check_steps, check_unprotected, check_verb, not_in_state};

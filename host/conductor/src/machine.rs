@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wrought_domain::{DriverError, ErrorKind, Node, PowerState};
 use wrought_hardware::redfish::{RedfishRegistry, RedfishTarget};
-use wrought_hardware::{Bmc, FakeBmcs};
+use wrought_hardware::{Bmc, FakeBmcs, References};
 
 use crate::convert;
 
@@ -12,6 +12,8 @@ use crate::convert;
 pub(crate) struct Machines {
     pub(crate) redfish: RedfishRegistry,
     pub(crate) fake: FakeBmcs,
+    /// Resolves what credentials refer to.
+    pub(crate) references: References,
 }
 
 impl Machines {
@@ -19,7 +21,8 @@ impl Machines {
     pub(crate) fn bmc(&self, node: &Node) -> Result<Arc<dyn Bmc>, DriverError> {
         match node.interfaces.power.as_str() {
             "redfish" => {
-                let target = RedfishTarget::from_driver_info(&node.driver_info).map_err(convert::error)?;
+                let info = self.references.resolved(&node.driver_info).map_err(convert::error)?;
+                let target = RedfishTarget::from_driver_info(&info).map_err(convert::error)?;
                 self.redfish.get(&target).map_err(convert::error)
             }
             "fake" => {

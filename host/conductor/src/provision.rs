@@ -1,6 +1,5 @@
 //! Requests that begin, turn or end an operation.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 use wrought_domain::state::ProvisionState;
 use wrought_domain::{DriverName, ErrorKind, Function, Node, NodeId, OperationId, Principal, Verb};
@@ -70,7 +69,7 @@ impl Conductor {
     async fn manage(&self, who: &Principal, stored: Stored<Node>) -> Result<(), Refusal> {
         let Stored { mut value, revision, .. } = stored;
         value
-            .apply(wrought_domain::Event::Manage, None, Timestamp::now())
+            .apply(wrought_domain::Event::Manage, None, self.now())
             .map_err(|_| not_in_state(&value, "manage", value.provision_state.as_str()))?;
         value.last_error = None;
         self.0.store.update_node(who, value, revision, Reserved::Refuse).await.map(drop).map_err(convert::refusal)
@@ -136,7 +135,7 @@ impl Conductor {
         };
         let state = value.provision_state;
         let mut advance =
-            begin(value, begun, &self.0.settings, Timestamp::now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
+            begin(value, begun, &self.0.settings, self.now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
         self.hold_back(&mut advance);
         let gate = self.gate(id);
         let mut inside = gate.lock().await;

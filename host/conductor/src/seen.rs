@@ -4,6 +4,7 @@ use serde_json::Value;
 use wrought_domain::{DriverName, Node, PowerState};
 use wrought_drivers::contract::report::Kind;
 use wrought_drivers::{DriverState, Report};
+use wrought_storage::JournalWrite;
 
 /// Findings of one command.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Seen {
     pub(crate) reports: Vec<Report>,
     /// The driver's state.
     pub(crate) state: Vec<(DriverName, DriverState)>,
+    /// The last chunks of the driver calls.
+    pub(crate) journal: Vec<JournalWrite>,
 }
 
 impl Seen {

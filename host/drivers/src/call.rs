@@ -69,6 +69,18 @@ pub fn unsettled(driver: &Driver, header: Header, entries: Vec<Entry>, error: Dr
     Completed { record: Record { header, entries, outcome }, wall: Duration::ZERO, cpu: Duration::ZERO }
 }
 
+/// Makes a fault of a call that cannot be recorded in full. Of its entries those remain that are stored, up to the intent
+/// at `from`.
+pub fn journal_full(driver: &Driver, record: &mut Record, from: usize, limit_kib: u32) {
+    record.entries.truncate(from.saturating_add(1));
+    if let Some(intent) = record.entries.get_mut(from) {
+        intent.answer = None;
+    }
+    let host_calls = u32::try_from(record.entries.len()).unwrap_or(u32::MAX);
+    let answer = Err(fault(driver, &record.header, host_calls, Cause::JournalFull { limit_kib }));
+    record.outcome = Outcome { answer, state: None, reports: Vec::new() };
+}
+
 /// Runs a recorded call again, offline: nothing acts, every host call is answered from the record.
 ///
 /// A call that the host ended, at a deadline or because the host failed, is replayed as far as it is recorded.

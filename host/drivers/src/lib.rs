@@ -30,7 +30,7 @@ mod wasi;
 
 pub use admit::{Admitted, Rejection, check};
 pub use answer::{Answer, Outcome, Report};
-pub use call::{Completed, Divergence, call, replay, resume, unsettled};
+pub use call::{Completed, Divergence, call, journal_full, replay, resume, unsettled};
 pub use catalog::{BrokenChain, Catalog, Generation, serving};
 pub use config::DriversConfig;
 pub use convert::steps;

@@ -82,6 +82,11 @@ impl Runtime {
         &self.engine
     }
 
+    /// The limits of calls.
+    pub fn limits(&self) -> &DriversConfig {
+        &self.limits
+    }
+
     pub(crate) fn linker(&self, wasi: bool) -> &Linker<CallState> {
         if wasi { &self.linker_with_wasi } else { &self.linker }
     }

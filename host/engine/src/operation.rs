@@ -174,6 +174,24 @@ pub enum Phase {
     PowerOn,
 }
 
+impl Phase {
+    /// The driver's function that is called in this phase; nothing where the host itself acts.
+    pub fn function(self) -> Option<Function> {
+        Some(match self {
+            Phase::Prepare => Function::Prepare,
+            Phase::ListDeploySteps => Function::GetDeploySteps,
+            Phase::DeployStep => Function::ExecuteDeployStep,
+            Phase::CleanUp => Function::CleanUp,
+            Phase::TearDown => Function::TearDown,
+            Phase::PrepareCleaning => Function::PrepareCleaning,
+            Phase::ListCleanSteps => Function::GetCleanSteps,
+            Phase::CleanStep => Function::ExecuteCleanStep,
+            Phase::TearDownCleaning => Function::TearDownCleaning,
+            Phase::Verify | Phase::PowerOff | Phase::PowerOn => return None,
+        })
+    }
+}
+
 /// A wait with its times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {

@@ -6,7 +6,7 @@ use wrought_domain::{Map, Principal};
 
 use crate::exits::{FailureKind, followed};
 use crate::operation::{Cause, Failure, Kind, Phase};
-use crate::step::{Impossible, Run, function_of};
+use crate::step::{Impossible, Run};
 
 /// The longest name of a user and the longest reason within a text, bytes.
 const MAX_WORDS: usize = 512;
@@ -63,13 +63,13 @@ impl Run<'_> {
 
     /// What the operation is at, for people.
     fn doing(&self) -> String {
-        let what = match (self.operation.current(), function_of(self.operation.phase)) {
+        let what = match (self.operation.current(), self.operation.phase.function()) {
             (Some(step), _) => format!("step {}", step.id()),
             (None, Some(function)) => format!("{}.{}", function.interface(), function.name()),
             (None, None) if self.operation.phase == Phase::Verify => "the power state was read".into(),
             (None, None) => "the power state was changed".into(),
         };
-        match (self.operation.waiting.is_some(), function_of(self.operation.phase)) {
+        match (self.operation.waiting.is_some(), self.operation.phase.function()) {
             (true, Some(_)) => format!("while {what} waited"),
             (false, Some(_)) => format!("while {what} was executing"),
             (_, None) => format!("while {what}"),

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use wrought_domain::node::{MAX_TEXT, cut};
 use wrought_domain::state::{Event as Transition, ProvisionState};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Fence, Function, Map, Node};
+use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node};
 
 use crate::exits::{FailureKind, followed, with_exits};
 use crate::operation::{
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
 
     /// The command of the call that the operation's phase, cause and turn describe.
     fn call_in_flight(&mut self) {
-        let Some(function) = function_of(self.operation.phase) else { return };
+        let Some(function) = self.operation.phase.function() else { return };
         let step = self.operation.current().cloned();
         self.commands.push(Command::Call { function, cause: self.operation.cause, step });
     }
@@ -449,20 +449,6 @@ impl<'a> Run<'a> {
     }
 }
 
-pub(crate) fn function_of(phase: Phase) -> Option<Function> {
-    Some(match phase {
-        Phase::Prepare => Function::Prepare,
-        Phase::ListDeploySteps => Function::GetDeploySteps,
-        Phase::DeployStep => Function::ExecuteDeployStep,
-        Phase::CleanUp => Function::CleanUp,
-        Phase::TearDown => Function::TearDown,
-        Phase::PrepareCleaning => Function::PrepareCleaning,
-        Phase::ListCleanSteps => Function::GetCleanSteps,
-        Phase::CleanStep => Function::ExecuteCleanStep,
-        Phase::TearDownCleaning => Function::TearDownCleaning,
-        Phase::Verify | Phase::PowerOff | Phase::PowerOn => return None,
-    })
-}
 
 /// `from` plus milliseconds, as far as time goes.
 pub(crate) fn later(from: Timestamp, milliseconds: i64) -> Timestamp {

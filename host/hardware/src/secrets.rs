@@ -1,10 +1,12 @@
 //! Secrets by name: filled in on the way out, taken out of what comes back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -16,13 +18,24 @@ const PREFIX: &str = "secret-ref:";
 const MASK: &str = "******";
 /// Shorter texts are not looked for: too much would be masked that is none of them.
 const SHORTEST: usize = 4;
+/// The same of a part of a URL's query, such as the date of a signature.
+const SHORTEST_PART: usize = 8;
+/// Longer texts, such as a config drive, are looked for as they are only: they are encoded already.
+const LONGEST_ENCODED: usize = 64 << 10;
 
-/// Secrets by name. A driver knows the names only.
+/// Secrets by name. A driver knows the names only. Others have no name: they are taken out of what comes back, and cannot be
+/// filled in.
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretString>,
     /// All that betrays a secret, the longest first.
     forms: Vec<SecretString>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
 }
 
 impl Secrets {
@@ -33,9 +46,17 @@ impl Secrets {
 
     /// Adds the secret `name`, or replaces it.
     pub fn insert(&mut self, name: impl Into<String>, value: SecretString) {
-        self.forms.extend(forms(value.expose_secret()));
-        self.forms.sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
+        self.hide(value.expose_secret());
         self.values.insert(name.into(), value);
+    }
+
+    /// Has `secret` taken out of what comes back; of a URL its account and what its query says, too.
+    pub fn hide(&mut self, secret: &str) {
+        self.forms.extend(forms(secret));
+        for part in parts(secret) {
+            self.forms.extend(forms(&part));
+        }
+        self.forms.sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
     }
 
     /// Puts the values where their references are. `not-found` when a reference names none of them; `value` is then
@@ -88,7 +109,19 @@ impl Secrets {
     }
 }
 
+/// What is secret in a URL, which may come back without the rest of it.
+fn parts(secret: &str) -> Vec<String> {
+    let Some(url) = secret.contains("://").then(|| Url::parse(secret).ok()).flatten() else { return Vec::new() };
+    let query = url.query().map(str::to_owned);
+    let values = url.query_pairs().map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
+    let password = url.password().map(str::to_owned);
+    query.into_iter().chain(values).chain(password).filter(|part| part.len() >= SHORTEST_PART).collect()
+}
+
 fn forms(secret: &str) -> Vec<SecretString> {
+    if secret.len() > LONGEST_ENCODED {
+        return vec![secret.into()];
+    }
     let escaped = serde_json::to_string(secret).unwrap_or_default();
     let mut forms =
         vec![secret.to_owned(), utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(), escaped.trim_matches('"').to_owned()];
@@ -160,5 +193,27 @@ mod tests {
         secrets().scrub(&mut keyed);
         assert_eq!(keyed, json!({"******": {"deep": ["say ******"]}}));
         assert_eq!(secrets().scrub_text("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn a_hidden_secret_is_taken_out_and_never_filled_in() {
+        let mut secrets = secrets();
+        secrets.hide("https://user:passw0rd@h/a.iso?sig=a%2Bcanary-sig&x=1");
+        for leak in [
+            "https://user:passw0rd@h/a.iso?sig=a%2Bcanary-sig&x=1",
+            "GET /a.iso?sig=a%2Bcanary-sig&x=1 403",
+            "bad a+canary-sig",
+            "passw0rd",
+        ] {
+            let clean = secrets.scrub_text(leak);
+            assert!(clean.contains(MASK) && !clean.contains("canary") && !clean.contains("passw0rd"), "{leak} -> {clean}");
+        }
+        let mut body = json!("bad a+canary-sig");
+        secrets.scrub(&mut body);
+        assert_eq!(body, json!("bad ******"));
+        assert_eq!(format!("{secrets:?}"), r#"{"config-drive", "password"}"#);
+        let long = "x".repeat(LONGEST_ENCODED + 1);
+        secrets.hide(&long);
+        assert_eq!(secrets.scrub_text(&format!("<{long}>")), "<******>");
     }
 }

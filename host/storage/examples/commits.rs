@@ -60,7 +60,7 @@ async fn advance(store: Store, start: Instant) -> anyhow::Result<(u32, Duration)
     let (mut revision, mut commits, mut longest) = (held.revision, 0, Duration::ZERO);
     while start.elapsed() < TIME {
         let asked = Instant::now();
-        let commit = Commit { advance: &advance, revision, fence: held.fence, driver_state: &state, user: "u" };
+        let commit = Commit { advance: &advance, revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" };
         revision = store.commit(commit).await?;
         longest = longest.max(asked.elapsed());
         commits += 1;

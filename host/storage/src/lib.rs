@@ -2,24 +2,28 @@
 //!
 //! Reads go through a few connections of their own; all writes go through one writer, which
 //! commits in groups. A write returns after its commit. SQL is common to SQLite and
-//! PostgreSQL, but for pragmas and the types of generated keys.
+//! PostgreSQL, but for pragmas and the types of generated keys. Documents that may hold secrets are sealed ([`rotate`]).
 
 mod document;
 mod driver;
 mod error;
 mod history;
+mod journal;
+mod key_file;
 mod lifecycle;
 mod lock;
 mod node;
 mod port;
 mod query;
+mod reseal;
 mod schema;
+mod seal;
 mod session;
 mod writer;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -32,18 +36,25 @@ use tokio::task::JoinHandle;
 pub use driver::{ActiveDriver, DriverStatus, DriverVersion};
 pub use error::{Duplicate, StoreError};
 pub use history::{HistoryQuery, HistoryRecord};
+pub use journal::{JournalAbout, JournalCall, JournalWrite, StoredCall, StoredOperation};
+pub use key_file::KeyError;
 pub use lifecycle::{Commit, Held};
 pub use lock::SharedLock;
 pub use node::{NodeRef, Reserved, Revision, Stored};
 pub use port::PortQuery;
 pub use query::{DEFAULT_LIMIT, NodeFilter, NodeQuery, Visibility};
+pub use reseal::{Rotation, RotationProgress, rotate};
 pub use session::AgentSession;
 pub use writer::Writes;
 
+use key_file::KeyFile;
+use seal::KeyRing;
 use writer::{Counts, Writer};
 
 /// Connections that read.
 const READERS: u32 = 4;
+/// The database's file in the data folder.
+const DATABASE: &str = "wrought.db";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a commit survives.
@@ -63,6 +74,7 @@ pub struct Store {
 }
 
 struct Inner {
+    keys: Arc<KeyRing>,
     reads: SqlitePool,
     /// Nothing once the store is closed.
     writer: RwLock<Option<Writer>>,
@@ -71,30 +83,33 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the data folder `dir`, made if it is not there, and takes it for this process.
+    /// Opens the data folder `dir`, made if it is not there, and takes it for this process. Its documents are sealed with the keys
+    /// in `secrets.key` in the folder.
     ///
     /// # Errors
-    /// The folder cannot be used, another process has it, or a newer binary wrote it.
+    /// As [`Store::open_with`].
     pub async fn open(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
+        Self::open_with(dir, durability, None).await
+    }
+
+    /// The same with the keys in another file. It is made if it is not there and nothing is sealed yet; the documents of a database
+    /// from before they were sealed are sealed now.
+    ///
+    /// # Errors
+    /// The folder cannot be used, another process has it, a newer binary wrote it, or the key file is not the database's.
+    pub async fn open_with(dir: &Path, durability: Durability, key_file: Option<&Path>) -> Result<Self, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| StoreError::folder(dir, e))?;
         let lock = Arc::new(take(dir)?);
-        let path = dir.join("wrought.db");
+        let path = dir.join(DATABASE);
         private(&path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            .synchronous(match durability {
-                Durability::Normal => SqliteSynchronous::Normal,
-                Durability::Full => SqliteSynchronous::Full,
-            });
-        let mut db = options.connect().await?;
-        schema::migrate(&mut db, &path).await?;
-        let reads = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.pragma("query_only", "ON")).await?;
+        let mut db = connect(&path, durability).await?;
+        let file = KeyFile { path: key_path(dir, key_file), database: path.clone() };
+        let keys = Arc::new(reseal::unlock(&mut db, &file).await?);
+        let options = options(&path, durability).pragma("query_only", "ON");
+        let reads = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?;
         let counts = Arc::new(Counts::default());
         let (writer, ended) = Writer::start(db, lock, counts.clone());
-        Ok(Self { inner: Arc::new(Inner { reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts }) })
+        Ok(Self { inner: Arc::new(Inner { keys, reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts }) })
     }
 
     /// Finishes what is queued, closes the database and lets go of the folder. Later calls on
@@ -112,6 +127,11 @@ impl Store {
         self.inner.counts.read()
     }
 
+    /// What documents are sealed with.
+    pub(crate) fn keys(&self) -> &Arc<KeyRing> {
+        &self.inner.keys
+    }
+
     pub(crate) fn reads(&self) -> &SqlitePool {
         &self.inner.reads
     }
@@ -125,6 +145,29 @@ impl Store {
         let writer = self.inner.writer.read().unwrap_or_else(PoisonError::into_inner).clone();
         writer.ok_or(StoreError::Closed)?.write(work).await
     }
+}
+
+fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .synchronous(match durability {
+            Durability::Normal => SqliteSynchronous::Normal,
+            Durability::Full => SqliteSynchronous::Full,
+        })
+}
+
+/// A connection that writes, to a database of the newest schema.
+async fn connect(path: &Path, durability: Durability) -> Result<SqliteConnection, StoreError> {
+    let mut db = options(path, durability).connect().await?;
+    schema::migrate(&mut db, path).await?;
+    Ok(db)
+}
+
+fn key_path(dir: &Path, key_file: Option<&Path>) -> PathBuf {
+    key_file.map_or_else(|| dir.join("secrets.key"), Path::to_owned)
 }
 
 /// Takes the folder's lock; it lasts as long as the file is open.

@@ -1,13 +1,19 @@
 //! The writes of operations: reserving a node, advancing, letting go. All carry the fence.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 use wrought_domain::{DriverName, Fence, NodeId};
 use wrought_engine::{Advance, Operation, Wipe};
 
+use crate::document::Table;
 use crate::node::{Revision, bind, current, explain, node_columns};
-use crate::{Store, StoreError, document, history};
+use crate::journal::JournalWrite;
+use crate::seal::KeyRing;
+use crate::{Store, StoreError, document, history, journal};
 
 /// Operations read at once.
 const PAGE: i64 = 500;
@@ -33,6 +39,8 @@ pub struct Commit<'a> {
     /// The state that drivers asked to keep: `{"operation": {..}, "node": {..}}` each. It is
     /// written first, then wiped as the advance says.
     pub driver_state: &'a [(DriverName, Value)],
+    /// The last chunks of the driver calls that led to the advance.
+    pub journal: &'a [JournalWrite],
     /// On whose behalf, for the history.
     pub user: &'a str,
 }
@@ -50,47 +58,57 @@ const ADVANCE: &str = concat!(
      WHERE uuid = $1 AND revision = $28 AND fence = $29 AND reservation IS NOT NULL"
 );
 
-async fn put_operation(db: &mut SqliteConnection, node: NodeId, id: &str, due: Option<Timestamp>, doc: &str) -> Result<(), sqlx::Error> {
+/// The id that a driver's state is sealed for.
+fn state_id(node: NodeId, driver: impl Display) -> String {
+    format!("{node}/{driver}")
+}
+
+async fn put_operation(db: &mut SqliteConnection, node: NodeId, id: &str, due: Option<Timestamp>, doc: Vec<u8>) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO operations (node, id, due_at, doc) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (node) DO UPDATE SET id = excluded.id, due_at = excluded.due_at, doc = excluded.doc";
     let query = sqlx::query(sql).bind(node.to_string()).bind(id.to_owned()).bind(due.map(Timestamp::as_microsecond));
-    query.bind(doc.to_owned()).execute(db).await.map(drop)
+    query.bind(doc).execute(db).await.map(drop)
 }
 
-async fn end_operation(db: &mut SqliteConnection, node: NodeId) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM operations WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
+async fn end_operation(db: &mut SqliteConnection, node: NodeId, error: Option<&str>) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM operations WHERE node = $1 RETURNING id";
+    let ended: Option<String> = sqlx::query_scalar(sql).bind(node.to_string()).fetch_optional(&mut *db).await?;
+    if let Some(operation) = ended {
+        journal::end(db, &operation, error).await?;
+    }
     sqlx::query("DELETE FROM shared_locks WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
     // The agent of this operation is not to be believed in the next one.
     sqlx::query("DELETE FROM agent_sessions WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
     history::trim(db, node).await
 }
 
-async fn put_state(db: &mut SqliteConnection, node: NodeId, driver: &str, doc: &str) -> Result<(), sqlx::Error> {
+async fn put_state(db: &mut SqliteConnection, node: NodeId, driver: &str, doc: Vec<u8>) -> Result<(), sqlx::Error> {
     let sql =
         "INSERT INTO driver_state (node, driver, doc) VALUES ($1, $2, $3) ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc";
-    sqlx::query(sql).bind(node.to_string()).bind(driver.to_owned()).bind(doc.to_owned()).execute(db).await.map(drop)
+    sqlx::query(sql).bind(node.to_string()).bind(driver.to_owned()).bind(doc).execute(db).await.map(drop)
 }
 
-async fn wipe_state(db: &mut SqliteConnection, node: NodeId, wipe: Wipe) -> Result<(), StoreError> {
+async fn wipe_state(db: &mut SqliteConnection, keys: &KeyRing, node: NodeId, wipe: Wipe) -> Result<(), StoreError> {
     if wipe == Wipe::All {
         sqlx::query("DELETE FROM driver_state WHERE node = $1").bind(node.to_string()).execute(db).await?;
         return Ok(());
     }
     let query = sqlx::query_as("SELECT driver, doc FROM driver_state WHERE node = $1").bind(node.to_string());
-    let states: Vec<(String, String)> = query.fetch_all(&mut *db).await?;
+    let states: Vec<(String, Vec<u8>)> = query.fetch_all(&mut *db).await?;
     for (driver, doc) in states {
-        let mut state: Value = document::read("driver state of node", node, &doc)?;
-        if let Some(keys) = state.get_mut("operation").filter(|keys| keys.as_object().is_some_and(|map| !map.is_empty())) {
-            *keys = Value::Object(serde_json::Map::new());
-            put_state(db, node, &driver, &document::write("driver state", &state)?).await?;
+        let id = state_id(node, &driver);
+        let mut state: Value = document::open(keys, Table::DriverState, &id, &doc)?;
+        if let Some(kept) = state.get_mut("operation").filter(|kept| kept.as_object().is_some_and(|map| !map.is_empty())) {
+            *kept = Value::Object(serde_json::Map::new());
+            put_state(db, node, &driver, document::seal(keys, Table::DriverState, &id, &state)?).await?;
         }
     }
     Ok(())
 }
 
 /// Why a fenced write of a node hit no row.
-async fn refusal(db: &mut SqliteConnection, node: NodeId, fence: Fence) -> StoreError {
-    match current(db, node).await {
+async fn refusal(db: &mut SqliteConnection, keys: &KeyRing, node: NodeId, fence: Fence) -> StoreError {
+    match current(db, keys, node).await {
         Err(error) => error,
         Ok(now) if now.fence != fence || now.value.reservation.is_none() => StoreError::StaleFence(node),
         Ok(_) => StoreError::Stale { what: "node", id: node.to_string() },
@@ -109,17 +127,18 @@ impl Store {
         let (mut node, operation, entries) = (advance.next.node.clone(), advance.next.operation.clone(), advance.history.clone());
         let (host, user, wipe) = (host.to_owned(), user.to_owned(), advance.wipe);
         node.updated_at = Some(Timestamp::now());
-        let doc = document::write("node", &node)?;
+        let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
+        let keys = Arc::clone(self.keys());
         self.write(move |db| {
             Box::pin(async move {
-                let query = bind(RESERVE, &node, &doc).bind(operation.is_some().then(|| host.clone()));
+                let query = bind(RESERVE, &node, doc).bind(operation.is_some().then(|| host.clone()));
                 let query = query.bind(i64::from(operation.is_some())).bind(document::signed(revision.0));
                 let row = match query.fetch_optional(&mut *db).await {
                     Ok(row) => row,
                     Err(error) => return Err(explain(db, &node, error).await),
                 };
                 let Some(row) = row else {
-                    return Err(match current(db, node.uuid).await?.value.reservation {
+                    return Err(match current(db, &keys, node.uuid).await?.value.reservation {
                         Some(host) => StoreError::Reserved { node: node.uuid, host },
                         None => StoreError::Stale { what: "node", id: node.uuid.to_string() },
                     });
@@ -127,11 +146,11 @@ impl Store {
                 let fence = Fence(document::unsigned(sqlx::Row::try_get(&row, 0)?));
                 if let Some(mut operation) = operation {
                     operation.fence = fence;
-                    let doc = document::write("operation", &operation)?;
-                    put_operation(db, node.uuid, &operation.id.to_string(), operation.due(), &doc).await?;
+                    let doc = document::seal(&keys, Table::Operations, node.uuid, &operation)?;
+                    put_operation(db, node.uuid, &operation.id.to_string(), operation.due(), doc).await?;
                 }
                 if let Some(wipe) = wipe {
-                    wipe_state(db, node.uuid, wipe).await?;
+                    wipe_state(db, &keys, node.uuid, wipe).await?;
                 }
                 history::insert(db, node.uuid, &entries, &user, Some(&host)).await?;
                 history::trim(db, node.uuid).await?;
@@ -148,41 +167,46 @@ impl Store {
     /// [`StoreError::StaleFence`] when the operation does not hold the node any more;
     /// [`StoreError::Stale`] when somebody else patched the node since: read it and step again.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<Revision, StoreError> {
-        let Commit { advance, revision, fence, driver_state, user } = commit;
+        let Commit { advance, revision, fence, driver_state, journal, user } = commit;
         let (mut node, entries, wipe) = (advance.next.node.clone(), advance.history.clone(), advance.wipe);
-        let (id, user) = (node.uuid, user.to_owned());
+        let (id, user, journal) = (node.uuid, user.to_owned(), journal.to_vec());
         node.updated_at = Some(Timestamp::now());
-        let doc = document::write("node", &node)?;
+        let keys = Arc::clone(self.keys());
+        let doc = document::seal(&keys, Table::Nodes, id, &node)?;
         let operation = match &advance.next.operation {
             Some(operation) => {
                 let kept = Operation { fence, ..operation.clone() };
-                Some((operation.id.to_string(), operation.due(), document::write("operation", &kept)?))
+                Some((operation.id.to_string(), operation.due(), document::seal(&keys, Table::Operations, id, &kept)?))
             }
             None => None,
         };
         let mut states = Vec::with_capacity(driver_state.len());
         for (driver, state) in driver_state {
-            states.push((driver.to_string(), document::write("driver state", state)?));
+            let doc = document::seal(&keys, Table::DriverState, state_id(id, driver), state)?;
+            states.push((driver.to_string(), doc));
         }
         self.write(move |db| {
             Box::pin(async move {
-                let query = bind(ADVANCE, &node, &doc).bind(operation.is_some()).bind(document::signed(revision.0));
+                let query = bind(ADVANCE, &node, doc).bind(operation.is_some()).bind(document::signed(revision.0));
                 match query.bind(document::signed(fence.0)).execute(&mut *db).await {
                     Ok(done) if done.rows_affected() == 1 => {}
-                    Ok(_) => return Err(refusal(db, id, fence).await),
+                    Ok(_) => return Err(refusal(db, &keys, id, fence).await),
                     Err(error) => return Err(explain(db, &node, error).await),
                 }
                 let conductor = node.reservation.as_deref().or(node.conductor.as_deref());
                 history::insert(db, id, &entries, &user, conductor).await?;
-                match operation {
-                    Some((operation, due, doc)) => put_operation(db, id, &operation, due, &doc).await?,
-                    None => end_operation(db, id).await?,
+                for write in &journal {
+                    journal::put(db, write, fence).await?;
                 }
-                for (driver, doc) in &states {
-                    put_state(db, id, driver, doc).await?;
+                match operation {
+                    Some((operation, due, doc)) => put_operation(db, id, &operation, due, doc).await?,
+                    None => end_operation(db, id, node.last_error.as_deref()).await?,
+                }
+                for (driver, doc) in states {
+                    put_state(db, id, &driver, doc).await?;
                 }
                 if let Some(wipe) = wipe {
-                    wipe_state(db, id, wipe).await?;
+                    wipe_state(db, &keys, id, wipe).await?;
                 }
                 Ok(Revision(revision.0.saturating_add(1)))
             })
@@ -190,24 +214,25 @@ impl Store {
         .await
     }
 
-    /// Takes over the open operation of a node under a new fence: writes of the former holder
-    /// are refused from now on.
+    /// Takes over the open operation of a node and its open driver call under a new fence: writes
+    /// and effects of the former holder are refused from now on.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when no operation is open.
     pub async fn adopt(&self, node: NodeId, host: &str) -> Result<(Operation, Held), StoreError> {
-        let host = host.to_owned();
+        let (host, keys) = (host.to_owned(), Arc::clone(self.keys()));
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query_scalar("SELECT doc FROM operations WHERE node = $1").bind(node.to_string());
-                let found: Option<String> = query.fetch_optional(&mut *db).await?;
+                let found: Option<Vec<u8>> = query.fetch_optional(&mut *db).await?;
                 let found = found.ok_or_else(|| StoreError::NotFound { what: "operation of node", id: node.to_string() })?;
-                let mut operation: Operation = document::read("operation of node", node, &found)?;
+                let mut operation: Operation = document::open(&keys, Table::Operations, node, &found)?;
                 let sql = "UPDATE nodes SET reservation = $2, fence = fence + 1, revision = revision + 1 WHERE uuid = $1 RETURNING fence, revision";
                 let taken: (i64, i64) = sqlx::query_as(sql).bind(node.to_string()).bind(host).fetch_one(&mut *db).await?;
                 operation.fence = Fence(document::unsigned(taken.0));
-                let doc = document::write("operation", &operation)?;
-                put_operation(db, node, &operation.id.to_string(), operation.due(), &doc).await?;
+                let doc = document::seal(&keys, Table::Operations, node, &operation)?;
+                put_operation(db, node, &operation.id.to_string(), operation.due(), doc).await?;
+                journal::adopt(db, operation.id, operation.fence).await?;
                 let held = Held { fence: operation.fence, revision: Revision(document::unsigned(taken.1)) };
                 Ok((operation, held))
             })
@@ -221,8 +246,8 @@ impl Store {
     /// The database fails.
     pub async fn operation(&self, node: NodeId) -> Result<Option<Operation>, StoreError> {
         let query = sqlx::query_scalar("SELECT doc FROM operations WHERE node = $1").bind(node.to_string());
-        let doc: Option<String> = query.fetch_optional(self.reads()).await?;
-        doc.map(|doc| document::read("operation of node", node, &doc)).transpose()
+        let doc: Option<Vec<u8>> = query.fetch_optional(self.reads()).await?;
+        doc.map(|doc| document::open(self.keys(), Table::Operations, node, &doc)).transpose()
     }
 
     /// Every open operation, the one that is due first at the beginning: for the start of the host.
@@ -235,11 +260,11 @@ impl Store {
         loop {
             let query =
                 sqlx::query_as("SELECT node, doc FROM operations WHERE node > $1 ORDER BY node LIMIT $2").bind(after.clone()).bind(PAGE);
-            let page: Vec<(String, String)> = query.fetch_all(self.reads()).await?;
+            let page: Vec<(String, Vec<u8>)> = query.fetch_all(self.reads()).await?;
             let Some((last, _)) = page.last() else { break };
             after.clone_from(last);
             for (node, doc) in page {
-                all.push(document::read("operation of node", node, &doc)?);
+                all.push(document::open(self.keys(), Table::Operations, node, &doc)?);
             }
         }
         all.sort_by_key(Operation::due);
@@ -252,7 +277,7 @@ impl Store {
     /// The database fails.
     pub async fn driver_state(&self, node: NodeId, driver: &DriverName) -> Result<Option<Value>, StoreError> {
         let query = sqlx::query_scalar("SELECT doc FROM driver_state WHERE node = $1 AND driver = $2");
-        let doc: Option<String> = query.bind(node.to_string()).bind(driver.to_string()).fetch_optional(self.reads()).await?;
-        doc.map(|doc| document::read("driver state of node", node, &doc)).transpose()
+        let doc: Option<Vec<u8>> = query.bind(node.to_string()).bind(driver.to_string()).fetch_optional(self.reads()).await?;
+        doc.map(|doc| document::open(self.keys(), Table::DriverState, state_id(node, driver), &doc)).transpose()
     }
 }

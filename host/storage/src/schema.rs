@@ -7,7 +7,11 @@ use sqlx::{Connection, SqliteConnection};
 use crate::StoreError;
 
 /// Every step from one schema to the next; never changed once released.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_first.sql")),
+    (2, include_str!("../migrations/0002_journal.sql")),
+    (3, include_str!("../migrations/0003_seals.sql")),
+];
 
 /// Brings the database to the newest schema.
 pub(crate) async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {

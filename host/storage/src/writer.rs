@@ -130,11 +130,15 @@ async fn run(mut db: SqliteConnection, mut queue: mpsc::Receiver<Box<dyn Unit>>,
     drop(lock);
 }
 
+/// Statements in one text go to the database's thread together: each trip there costs more than most statements.
+const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT unit";
+const NEXT: &str = "RELEASE unit; SAVEPOINT unit";
+
 async fn commit(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
-    if execute(db, "BEGIN IMMEDIATE").await.is_err() {
+    if execute(db, BEGIN).await.is_err() {
         // A transaction that could not be ended the last time is in the way.
         execute(db, "ROLLBACK").await.ok();
-        execute(db, "BEGIN IMMEDIATE").await?;
+        execute(db, BEGIN).await?;
     }
     let ended = units(db, batch).await;
     if ended.is_err() {
@@ -144,13 +148,17 @@ async fn commit(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Resul
 }
 
 async fn units(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
+    let mut left = batch.len();
     for unit in batch {
-        execute(db, "SAVEPOINT unit").await?;
+        left = left.saturating_sub(1);
         if !unit.run(db).await {
+            // The savepoint stays, for the next unit.
             execute(db, "ROLLBACK TO unit").await?;
+        } else if left > 0 {
+            execute(db, NEXT).await?;
         }
-        execute(db, "RELEASE unit").await?;
     }
+    // Ends what savepoints are left, too.
     execute(db, "COMMIT").await
 }
 

@@ -48,6 +48,13 @@ impl NodeWorld {
         Ok(self.conductor.0.clients.client(&endpoint).map_err(convert::error)?.within(PATIENCE))
     }
 
+    /// The agent's start time, as it says it, and what it has been told since.
+    pub(crate) async fn agent_commands(&self) -> Result<(Value, Vec<Command>), DriverError> {
+        let client = self.client().await?;
+        let started_at = client.started_at().await.map_err(|error| self.scrubbed(convert::error(error)))?;
+        Ok((started_at, self.commands().await?))
+    }
+
     async fn send(&self, name: &str, mut params: Value, wait: bool) -> Result<wrought_hardware::agent::Command, DriverError> {
         self.secrets.fill(&mut params).map_err(convert::error)?;
         self.client().await?.run(name, &params, wait).await.map_err(|error| self.scrubbed(convert::error(error)))
@@ -128,13 +135,12 @@ impl Agent for NodeWorld {
     async fn agent_session(&self) -> Result<Option<Session>, DriverError> {
         let session = self.conductor.agent_session(self.node.uuid).await?;
         Ok(session.filter(|session| session.first_heartbeat_at.is_some()).map(|session| {
-            let heard = session.first_heartbeat_at.map(|at| jiff::Timestamp::now().duration_since(at).as_secs()).unwrap_or(0);
+            let heard = session.first_heartbeat_at.map(|at| self.conductor.now().duration_since(at).as_secs()).unwrap_or(0);
             Session { version: session.version.unwrap_or_default(), heard_seconds: u32::try_from(heard).unwrap_or(0) }
         }))
     }
 
     async fn run_command(&self, name: String, params: Map, wait: bool) -> Result<Command, DriverError> {
-        self.still_held().await?;
         if name.split('.').count() != 2 || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '_') {
             let text = "the command's name is not of the form extension.command";
             return Err(DriverError::new(ErrorKind::InvalidParameter, "agent.InvalidCommand", text));
@@ -147,7 +153,6 @@ impl Agent for NodeWorld {
     }
 
     async fn run_step(&self, kind: StepKind, interface: String, step: String, args: Map) -> Result<Command, DriverError> {
-        self.still_held().await?;
         let offered = self.steps_of_agent(kind).await?;
         let name = kind_name(kind);
         let mut found = offered.find(&interface, &step).cloned().ok_or_else(|| {

@@ -11,7 +11,7 @@ use crate::convert;
 
 impl NodeWorld {
     /// The image that boots the agent; nothing for fake hardware, which boots nothing.
-    async fn deploy_iso(&self) -> Result<Option<String>, DriverError> {
+    pub(crate) async fn deploy_iso(&self) -> Result<Option<String>, DriverError> {
         if self.node.interfaces.boot == "fake" {
             return Ok(None);
         }
@@ -24,6 +24,11 @@ impl NodeWorld {
             ));
         };
         Ok(Some(iso.to_owned()))
+    }
+
+    /// Makes the next boot, and only that, one from the virtual drive.
+    pub(crate) async fn boot_from_medium(&self) -> Result<(), DriverError> {
+        self.set_device(hardware::Device::Cdrom, false).await
     }
 
     async fn set_device(&self, device: hardware::Device, persistent: bool) -> Result<(), DriverError> {
@@ -50,26 +55,23 @@ impl Boot for NodeWorld {
     }
 
     async fn prepare_ramdisk(&self, _params: Vec<(String, String)>) -> Result<(), DriverError> {
-        self.still_held().await?;
         let Some(iso) = self.deploy_iso().await? else { return Ok(()) };
         self.conductor.0.images.policy().check("deploy_iso", &iso).await.map_err(|error| self.failed(error))?;
         self.bmc()?.insert_media(&iso).await.map_err(|error| self.failed(error))?;
-        self.set_device(hardware::Device::Cdrom, false).await
+        self.boot_from_medium().await
     }
 
     async fn clean_up_ramdisk(&self) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.eject().await
     }
 
     async fn prepare_instance(&self) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.eject().await?;
         self.set_device(hardware::Device::Disk, true).await
     }
 
     async fn clean_up_instance(&self) -> Result<(), DriverError> {
-        self.still_held().await.map(drop)
+        Ok(())
     }
 
     async fn boot_device(&self) -> Result<BootDevice, DriverError> {
@@ -80,7 +82,6 @@ impl Boot for NodeWorld {
     }
 
     async fn set_boot_device(&self, device: Device, persistent: bool) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.set_device(convert::device(device), persistent).await
     }
 
@@ -92,7 +93,6 @@ impl Boot for NodeWorld {
     }
 
     async fn set_boot_mode(&self, mode: Mode) -> Result<(), DriverError> {
-        self.still_held().await?;
         let mode = match mode {
             Mode::Bios => hardware::BootMode::Bios,
             Mode::Uefi => hardware::BootMode::Uefi,
@@ -105,18 +105,15 @@ impl Boot for NodeWorld {
     }
 
     async fn set_secure_boot(&self, enabled: bool) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.bmc()?.set_secure_boot(enabled).await.map_err(|error| self.failed(error))
     }
 
     async fn insert_media(&self, url: String) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.conductor.0.images.policy().check("url", &url).await.map_err(|error| self.failed(error))?;
         self.bmc()?.insert_media(&url).await.map_err(|error| self.failed(error))
     }
 
     async fn eject_media(&self) -> Result<(), DriverError> {
-        self.still_held().await?;
         self.bmc()?.eject_media().await.map_err(|error| self.failed(error))
     }
 }

@@ -1,14 +1,22 @@
 //! `image`: what `instance_info` names, and what its server says of it.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
-use wrought_domain::DriverError;
+use wrought_domain::{DriverError, Map};
 use wrought_drivers::capability::Image;
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
 use wrought_hardware::image::{ImageKind, MaybeSecret};
 
 use super::NodeWorld;
+use crate::secrets::without_image_secrets;
 
 impl NodeWorld {
+    /// With what its secrets refer to.
+    fn instance_info(&self) -> Result<Cow<'_, Map>, DriverError> {
+        self.conductor.0.machines.references.resolved(&self.node.instance_info).map_err(|error| self.failed(error))
+    }
+
     /// A URL that holds a secret is named. The name stands for the value as the operator gave it, so it is valid as long
     /// as the operation. Where the operator gave a URL without a secret and a server redirected to one with, the agent is
     /// given the former and is redirected itself.
@@ -16,7 +24,7 @@ impl NodeWorld {
         match text {
             MaybeSecret::Plain(text) => text,
             MaybeSecret::Secret(_) => {
-                let shown = super::without_image_secrets(&self.node.instance_info);
+                let shown = without_image_secrets(&self.node.instance_info);
                 shown.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
             }
         }
@@ -26,12 +34,14 @@ impl NodeWorld {
 #[async_trait]
 impl Image for NodeWorld {
     async fn validate_image(&self) -> Result<(), DriverError> {
-        self.conductor.0.images.validate(&self.node.instance_info, &self.node.driver_info).map_err(|error| self.failed(error))
+        let instance_info = self.instance_info()?;
+        self.conductor.0.images.validate(&instance_info, &self.node.driver_info).map_err(|error| self.failed(error))
     }
 
     async fn resolve_image(&self) -> Result<Resolved, DriverError> {
+        let instance_info = self.instance_info()?;
         let image =
-            self.conductor.0.images.resolve(&self.node.instance_info, &self.node.driver_info).await.map_err(|error| self.failed(error))?;
+            self.conductor.0.images.resolve(&instance_info, &self.node.driver_info).await.map_err(|error| self.failed(error))?;
         Ok(Resolved {
             id: image.id,
             url: self.shown_url("image_source", image.url),

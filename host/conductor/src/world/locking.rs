@@ -26,16 +26,16 @@ impl NodeWorld {
 #[async_trait]
 impl Locking for NodeWorld {
     async fn upgrade_lock(&self) -> Result<(), DriverError> {
-        self.still_held().await.map(drop)
+        self.holder().map(drop)
     }
 
     /// The lock came with the operation, so it stays.
     async fn downgrade_lock(&self) -> Result<(), DriverError> {
-        self.still_held().await.map(drop)
+        self.holder().map(drop)
     }
 
     async fn acquire_shared_lock(&self, name: String) -> Result<(), DriverError> {
-        let operation = self.still_held().await?;
+        let operation = self.holder()?;
         self.named(&name)?;
         match self.conductor.0.store.acquire_lock(&name, self.node.uuid, operation).await {
             Ok(true) => Ok(()),
@@ -45,7 +45,7 @@ impl Locking for NodeWorld {
     }
 
     async fn release_shared_lock(&self, name: String) -> Result<(), DriverError> {
-        let operation = self.still_held().await?;
+        let operation = self.holder()?;
         self.conductor.0.store.release_lock(&name, operation).await.map(drop).map_err(|error| convert::store_error(&error))
     }
 }

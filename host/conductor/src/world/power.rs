@@ -26,7 +26,6 @@ impl Power for NodeWorld {
     }
 
     async fn change_power(&self, change: PowerChange) -> Result<(), DriverError> {
-        self.still_held().await?;
         if self.node.disable_power_off && matches!(change, PowerChange::Off | PowerChange::SoftOff) {
             return Err(DriverError::new(ErrorKind::Unsupported, "power.OffDisabled", "the node has disable_power_off set"));
         }
@@ -34,8 +33,31 @@ impl Power for NodeWorld {
             PowerChange::On => self.ask(PowerAction::On).await,
             PowerChange::Off => self.ask(PowerAction::ForceOff).await,
             PowerChange::SoftOff => self.ask(PowerAction::SoftOff).await,
-            PowerChange::Reboot => self.reboot().await,
+            PowerChange::Restart => self.ask(PowerAction::Restart).await,
         }
+    }
+
+    async fn go_off(&self) -> Result<(), DriverError> {
+        let bmc = self.bmc()?;
+        let gone_off = async {
+            self.ask(PowerAction::ForceOff).await?;
+            loop {
+                match bmc.power_state().await {
+                    Ok(BmcPower::Off) => return Ok(()),
+                    Ok(_) => tokio::time::sleep(LOOK).await,
+                    Err(error) => return Err(self.failed(error)),
+                }
+            }
+        };
+        match tokio::time::timeout(OFF_PATIENCE, gone_off).await {
+            Ok(off) => off?,
+            Err(_) => {
+                let text = "the machine is still going off; wait for it, then switch it on";
+                return Err(DriverError::new(ErrorKind::Timeout, "power.off-pending", text));
+            }
+        }
+        self.see_power(Some(PowerState::Off));
+        Ok(())
     }
 }
 
@@ -56,31 +78,5 @@ impl NodeWorld {
         bmc.set_power(action).await.map_err(|error| self.failed(error))?;
         self.see_power(Some(shown));
         Ok(())
-    }
-
-    async fn reboot(&self) -> Result<(), DriverError> {
-        if self.node.disable_power_off {
-            return self.ask(PowerAction::Restart).await;
-        }
-        let bmc = self.bmc()?;
-        let gone_off = async {
-            self.ask(PowerAction::ForceOff).await?;
-            loop {
-                match bmc.power_state().await {
-                    Ok(BmcPower::Off) => return Ok(()),
-                    Ok(_) => tokio::time::sleep(LOOK).await,
-                    Err(error) => return Err(self.failed(error)),
-                }
-            }
-        };
-        match tokio::time::timeout(OFF_PATIENCE, gone_off).await {
-            Ok(off) => off?,
-            Err(_) => {
-                let text = "the machine is still going off; wait for it, then switch it on";
-                return Err(DriverError::new(ErrorKind::Timeout, "power.off-pending", text));
-            }
-        }
-        self.see_power(Some(PowerState::Off));
-        self.ask(PowerAction::On).await
     }
 }

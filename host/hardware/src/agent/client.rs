@@ -174,9 +174,10 @@ impl AgentClient {
         self.read(body, size)
     }
 
-    /// Whether something answers as an agent there; needs no token. `agent-unreachable` if not.
-    pub async fn ping(&self) -> Result<(), HardwareError> {
-        self.get("status", Instant::now() + self.patience).await.map(|_| ())
+    /// When the agent started, as it says it: another value is another start.
+    pub async fn started_at(&self) -> Result<Value, HardwareError> {
+        let (mut status, _) = self.get("status", Instant::now() + self.patience).await?;
+        status.get_mut("started_at").map(Value::take).ok_or_else(bad_answer)
     }
 
     /// The answer to a command got lost: was it accepted?

@@ -127,7 +127,7 @@ fn endpoint(url: String, verify: AgentTls) -> AgentEndpoint {
 async fn commands_are_run_listed_and_looked_up() {
     let (_, client) = agent().await;
     assert!(client.commands().await.unwrap().is_empty());
-    client.ping().await.unwrap();
+    client.started_at().await.unwrap();
     let begun = client.run("clean.execute_clean_step", &json!({"step": {}}), false).await.unwrap();
     assert_eq!((begun.name.as_str(), begun.status, &begun.result), ("execute_clean_step", CommandStatus::Running, &Value::Null));
     let done = client.run("standby.sync", &json!({"echo": "my canary-token"}), true).await.unwrap();
@@ -227,7 +227,7 @@ fn self_signed(name: &str, change: impl Fn(&mut CertificateParams)) -> (String, 
 async fn ping(certificate: &(String, String), verify: AgentTls, config: AgentConfig) -> Result<(), Kind> {
     let server = TlsServer::start(&certificate.0, &certificate.1, router(Shared::default())).await;
     let client = AgentClients::new(config).client(&endpoint(server.url(), verify)).unwrap();
-    client.ping().await.map_err(|error| error.kind)
+    client.started_at().await.map_err(|error| error.kind)
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn commands_of_one_session_share_a_connection() {
     let clients = AgentClients::new(AgentConfig::default());
     for _ in 0..5 {
         let client = clients.client(&endpoint(server.url(), AgentTls::PinnedCa(certificate.0.clone()))).unwrap();
-        client.ping().await.unwrap();
+        client.started_at().await.unwrap();
     }
     assert_eq!(server.handshakes(), 1);
 }

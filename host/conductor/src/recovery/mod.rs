@@ -1,0 +1,61 @@
+//! After a restart: what is to be done with each open operation, as a value, and how it is found out what an effect did
+//! whose answer the former process did not live to see.
+
+pub(crate) mod effects;
+mod plan;
+mod settle;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::SignedDuration;
+use wrought_domain::{DriverName, OperationId};
+use wrought_engine::{Event, Returned};
+use wrought_storage::StoreError;
+
+use crate::conductor::Conductor;
+use crate::seen::Seen;
+
+pub use effects::{EFFECTS, EffectRule};
+use plan::OpenCall;
+pub use plan::{Planned, RecoveryAction, RecoveryPlan};
+pub(crate) use settle::Settled;
+
+/// The calls that were cut off, until they are gone on with.
+#[derive(Default)]
+pub(crate) struct Recovering(Mutex<HashMap<OperationId, OpenCall>>);
+
+impl Recovering {
+    fn put(&self, operation: OperationId, open: OpenCall) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(operation, open);
+    }
+
+    /// The call of this number and driver, once.
+    pub(crate) fn take(&self, operation: OperationId, turn: u64, driver: &DriverName) -> Option<OpenCall> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = open.get(&operation).is_some_and(|open| open.turn == turn && open.recorded.header.driver == *driver);
+        if found { open.remove(&operation) } else { None }
+    }
+}
+
+impl Conductor {
+    /// Goes on with the operations that were open when the process ended, as [`RecoveryPlan`] says.
+    pub(crate) async fn recover(&self) -> Result<(), StoreError> {
+        let plan = RecoveryPlan::of(&self.0.store, self.now()).await?;
+        for Planned { node, operation, kind, phase, down_s, action, open, .. } in plan.operations {
+            tracing::info!(%node, %operation, kind, ?phase, down_s, %action, "going on after a restart");
+            // Two operations of one node cannot be open, so what is adopted is what was planned for.
+            self.0.store.adopt(node, &self.0.host).await?;
+            if let Some(open) = open {
+                self.0.recovering.put(operation, open);
+            }
+            let event = match action {
+                RecoveryAction::Fail { why } => Event::Returned(Returned::Fault(why)),
+                _ => Event::Interrupted { down: SignedDuration::from_secs(down_s) },
+            };
+            let this = self.clone();
+            self.spawn(async move { this.handle(node, None, event, Seen::default()).await });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! What is secret about a node: by the names under which drivers hand it on, and without a name what must not come back from an
+//! agent, a controller or a server.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use wrought_domain::mask::is_secret;
+use wrought_domain::{Map, Node, StepCall};
+use wrought_drivers::capability::{CONFIG_DRIVE, IMAGE_AUTHORIZATION};
+use wrought_hardware::References;
+use wrought_hardware::image::MaybeSecret;
+use wrought_hardware::secrets::Secrets;
+
+const AUTHORIZATION: &str = "image_request_authorization_secret";
+
+/// The keys of `instance_info` whose values may be signed URLs.
+const IMAGE_URLS: [&str; 5] = ["image_source", "image_checksum", "image_os_hash_value", "kernel", "ramdisk"];
+
+/// The keys of `driver_info` whose values may be URLs with an account, and are for the agent.
+const PROXIES: [&str; 2] = ["image_http_proxy", "image_https_proxy"];
+
+/// The node's secrets. A driver can place those that have a name in a command to the node's own agent, nowhere else; a controller's
+/// credentials have none. What a reference leads to is read now; one that leads to nothing is nothing that could come back.
+pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCall>) -> Secrets {
+    let mut secrets = Secrets::default();
+    if let Some(drive) = text(&node.instance_info, "configdrive") {
+        secrets.insert(name(CONFIG_DRIVE), drive.into());
+    }
+    if let Some(Ok(header)) = text(&node.instance_info, AUTHORIZATION).map(|text| references.resolve(AUTHORIZATION, text)) {
+        secrets.insert(name(IMAGE_AUTHORIZATION), STANDARD.encode(header.expose_secret()).into());
+        secrets.hide(header.expose_secret());
+    }
+    for (prefix, map, keys) in [("instance-info", &node.instance_info, IMAGE_URLS.as_slice()), ("driver-info", &node.driver_info, &PROXIES)]
+    {
+        for key in keys {
+            if let Some(url) = text(map, key).filter(|url| MaybeSecret::of(url).is_secret()) {
+                secrets.insert(format!("{prefix}-{key}"), url.into());
+            }
+        }
+    }
+    if let Some(step) = step {
+        hide_arguments(&mut step.args.clone(), "step", &mut secrets);
+    }
+    for map in [&node.driver_info, &node.instance_info, &node.driver_internal_info] {
+        match references.resolved(map) {
+            Ok(resolved) => hide_all(&mut secrets, &resolved),
+            Err(_) => hide_all(&mut secrets, map),
+        }
+    }
+    secrets
+}
+
+/// Of all in `map` whose key says that it is secret, and of URLs with a secret.
+fn hide_all(secrets: &mut Secrets, map: &Map) {
+    for (key, value) in map {
+        // The drive has a name already, and is long.
+        if key != "configdrive" {
+            hide_value(secrets, value, is_secret(key));
+        }
+    }
+}
+
+fn hide_value(secrets: &mut Secrets, value: &Value, secret: bool) {
+    match value {
+        Value::String(text) if !text.is_empty() && (secret || MaybeSecret::of(text).is_secret()) => secrets.hide(text),
+        Value::Array(items) => items.iter().for_each(|item| hide_value(secrets, item, secret)),
+        Value::Object(map) if secret => map.values().for_each(|item| hide_value(secrets, item, true)),
+        Value::Object(map) => hide_all(secrets, map),
+        _ => {}
+    }
+}
+
+/// `instance_info` with references in place of the URLs that hold a secret.
+pub(crate) fn without_image_secrets(instance_info: &Map) -> Map {
+    referring(instance_info, "instance-info", &IMAGE_URLS)
+}
+
+/// `driver_info` with references in place of the proxies that take an account.
+pub(crate) fn without_proxy_secrets(driver_info: &Map) -> Map {
+    referring(driver_info, "driver-info", &PROXIES)
+}
+
+fn referring(map: &Map, prefix: &str, keys: &[&str]) -> Map {
+    let mut shown = map.clone();
+    for key in keys {
+        if let Some(Value::String(text)) = shown.get_mut(*key)
+            && MaybeSecret::of(text).is_secret()
+        {
+            *text = Secrets::reference(&format!("{prefix}-{key}"));
+        }
+    }
+    shown
+}
+
+/// Puts references in place of the secret arguments of a step, named after where they are.
+pub(crate) fn hide_arguments(args: &mut Map, path: &str, secrets: &mut Secrets) {
+    for (key, value) in args {
+        let secret = is_secret(key);
+        hide_argument(value, format!("{path}-{key}"), secret, secrets);
+    }
+}
+
+fn hide_argument(value: &mut Value, path: String, secret: bool, secrets: &mut Secrets) {
+    match value {
+        Value::String(text) if secret && !text.is_empty() => {
+            let reference = Secrets::reference(&path);
+            secrets.insert(path, SecretString::from(std::mem::replace(text, reference)));
+        }
+        Value::Array(items) => {
+            items.iter_mut().enumerate().for_each(|(place, item)| hide_argument(item, format!("{path}-{place}"), secret, secrets));
+        }
+        Value::Object(inner) => {
+            inner.iter_mut().for_each(|(key, item)| hide_argument(item, format!("{path}-{key}"), secret || is_secret(key), secrets));
+        }
+        _ => {}
+    }
+}
+
+fn text<'a>(map: &'a Map, key: &str) -> Option<&'a str> {
+    map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn name(reference: &str) -> &str {
+    reference.strip_prefix("secret-ref:").unwrap_or(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+    use wrought_domain::NodeId;
+    use wrought_domain::hardware_type::FAKE_HARDWARE;
+
+    use super::*;
+
+    fn map(value: Value) -> Map {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn credentials_of_controllers_are_scrubbed_and_have_no_name() {
+        let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
+        node.driver_info = map(json!({
+            "redfish_password": "canary-bmc", "nested": {"tokens": ["canary-list"]}, "deploy_iso": "http://h/iso?sig=canary-iso",
+            "image_http_proxy": "http://user:canary-proxy@proxy:3128"
+        }));
+        node.instance_info = map(json!({"rescue_password": "canary-rescue", "image_source": "http://h/a?sig=canary-image"}));
+        let secrets = secrets(&References::default(), &node, None);
+        for canary in ["canary-bmc", "canary-list", "canary-iso", "canary-proxy", "canary-rescue", "canary-image"] {
+            assert!(!secrets.scrub_text(&format!("said: {canary}.")).contains(canary), "{canary}");
+        }
+        let filled = |reference: &str| {
+            let mut body = json!(reference);
+            secrets.fill(&mut body).map(|()| body)
+        };
+        filled("secret-ref:driver-info-redfish_password").unwrap_err();
+        assert_eq!(filled("secret-ref:instance-info-image_source").unwrap(), node.instance_info["image_source"]);
+        let shown = without_proxy_secrets(&node.driver_info);
+        assert_eq!(filled(shown["image_http_proxy"].as_str().unwrap()).unwrap(), node.driver_info["image_http_proxy"]);
+    }
+
+    #[test]
+    fn secret_arguments_become_references_at_any_depth() {
+        let mut args = map(json!({
+            "password": "one", "users": [{"name": "n", "password": "two"}], "tokens": ["three"], "secret": {"a": "four"}, "plain": "five"
+        }));
+        let mut secrets = Secrets::default();
+        let before = args.clone();
+        hide_arguments(&mut args, "step", &mut secrets);
+        assert_eq!(args["users"][0], json!({"name": "n", "password": "secret-ref:step-users-0-password"}));
+        assert_eq!((&args["tokens"][0], &args["plain"]), (&json!("secret-ref:step-tokens-0"), &json!("five")));
+        let mut filled = Value::Object(args);
+        assert!(!filled.to_string().contains("four"));
+        secrets.fill(&mut filled).unwrap();
+        assert_eq!(filled, Value::Object(before));
+    }
+}
