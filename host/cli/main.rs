@@ -1,14 +1,18 @@
 //! The `wrought` binary: the host itself (`serve`), a fleet to try it on (`simulator`, `demo`), and thin clients of its HTTP API.
 //!
-//! Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+//! Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage or configuration;
+//! of `replay`: 0 identical, 1 diverged, 2 not replayed.
 
 mod client;
 mod config;
 mod demo;
 mod driver;
+mod journal;
 mod logging;
 mod node;
 mod output;
+mod replay;
+mod secrets;
 mod serve;
 mod shutdown;
 mod simulator;
@@ -44,9 +48,17 @@ enum Command {
     /// Upload, list and activate drivers of a running host
     #[command(subcommand)]
     Driver(driver::DriverCommand),
-    /// Look at the nodes of a running host
+    /// Look at the nodes of a running host, or end what holds one
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Change the key that the data folder is sealed with
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
+    /// What drivers did on a running host, call by call
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Run recorded driver calls again, without a machine or a host; status 1 when they diverge
+    Replay(replay::Replay),
     /// Run simulated servers: Redfish controllers and agents
     Simulator(simulator::Simulator),
 }
@@ -79,13 +91,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Config(config) => config.run(),
         Command::Driver(driver) => driver.run().await,
         Command::Node(node) => node.run().await,
+        Command::Secrets(secrets) => secrets.run().await,
+        Command::Journal(journal) => journal.run().await,
+        Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Simulator(simulator) => simulator.run(cli.verbose).await,
     }
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
     output::complain(&format!("error: {error:#}"));
-    let usage = error.chain().any(|cause| cause.is::<UsageError>() || cause.is::<config::ConfigError>());
+    let usage = error.chain().any(|cause| cause.is::<UsageError>() || cause.is::<config::ConfigError>() || cause.is::<replay::NotReplayed>());
     ExitCode::from(if usage { 2 } else { 1 })
 }
 

@@ -40,8 +40,7 @@ impl Image for NodeWorld {
 
     async fn resolve_image(&self) -> Result<Resolved, DriverError> {
         let instance_info = self.instance_info()?;
-        let image =
-            self.conductor.0.images.resolve(&instance_info, &self.node.driver_info).await.map_err(|error| self.failed(error))?;
+        let image = self.conductor.0.images.resolve(&instance_info, &self.node.driver_info).await.map_err(|error| self.failed(error))?;
         Ok(Resolved {
             id: image.id,
             url: self.shown_url("image_source", image.url),
