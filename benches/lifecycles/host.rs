@@ -13,11 +13,10 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
-use wrought_conductor::{Conductor, ConductorConfig, DeployConfig, Hardware, ProvisionRequest};
+use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, ProvisionRequest, Setup};
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, Principal, Verb};
-use wrought_drivers::DriversConfig;
-use wrought_drivers::journal::{Journal, MemoryJournal};
+use wrought_drivers::{Catalog, DriversConfig, Runtime};
 use wrought_storage::{Durability, Store, Writes};
 
 /// Between two looks whether all operations have ended.
@@ -38,15 +37,6 @@ pub enum Synchronous {
 pub enum Switch {
     Off,
     On,
-}
-
-impl Switch {
-    fn journal(self) -> Option<Arc<dyn Journal>> {
-        if self == Self::Off {
-            return None;
-        }
-        Some(Arc::new(MemoryJournal::default()))
-    }
 }
 
 /// A host with its nodes, all `available`.
@@ -103,8 +93,16 @@ impl Host {
     }
 
     async fn conductor(store: Store, drivers: &Path, journal: Switch) -> Result<Conductor> {
-        let (config, deploy, hardware) = (ConductorConfig::default(), DeployConfig::default(), Hardware::default());
-        Ok(Conductor::start(store, drivers, config, deploy, DriversConfig::default(), hardware, journal.journal()).await?)
+        let setup = Setup {
+            store,
+            catalog: Arc::new(Catalog::open(Runtime::new(DriversConfig::default())?, drivers).await?),
+            conductor: ConductorConfig::default(),
+            deploy: DeployConfig::default(),
+            hardware: Hardware::default(),
+            journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
+            clock: Clock::default(),
+        };
+        Ok(Conductor::start(setup).await?)
     }
 
     /// Asks the same of all nodes at once; returns when all have reached `state`.
@@ -140,7 +138,7 @@ impl Host {
     }
 
     pub async fn totals(&self) -> Result<Totals> {
-        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('journal_calls', 'journal_chunks', 'journal_parts')";
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'journal_%'";
         let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&self.looks).await?;
         let mut journal = 0;
         for table in tables {
