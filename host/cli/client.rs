@@ -11,6 +11,8 @@ use serde_json::Value;
 const MICROVERSION: &str = "1.109";
 /// Answers larger than this come from something else than a host.
 const MAX_ANSWER: usize = 64 << 20;
+/// As much as an export of the journal may be: components included.
+const MAX_FILE: usize = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An upload is answered after its compilation.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -92,8 +94,29 @@ impl Client {
         self.send(Method::PUT, path, headers).await
     }
 
+    /// The bytes of a file.
+    pub async fn download(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.answer(Method::GET, path, |request| request, MAX_FILE).await
+    }
+
     /// The answer's JSON, or null when it is empty.
     async fn send(&self, method: Method, path: &str, fill: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Result<Value, ClientError> {
+        let bytes = self.answer(method.clone(), path, fill, MAX_ANSWER).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        let strange = |reason: String| ClientError::Strange { method, path: path.to_owned(), url: self.base.clone(), reason };
+        serde_json::from_slice(&bytes).map_err(|error| strange(error.to_string()))
+    }
+
+    /// The body of a good answer, of `limit` bytes at most.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+        limit: usize,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut request =
             self.http.request(method.clone(), format!("{}{path}", self.base)).header("X-OpenStack-Ironic-API-Version", MICROVERSION);
         if let Some((name, password)) = &self.account {
@@ -102,20 +125,18 @@ impl Client {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), reason: root_cause(&error) };
         let mut response = fill(request).send().await.map_err(unreachable)?;
         let status = response.status();
-        let strange =
-            |reason: String| ClientError::Strange { method: method.clone(), path: path.to_owned(), url: self.base.clone(), reason };
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_ANSWER {
-                return Err(strange(format!("more than {MAX_ANSWER} bytes")));
+            if bytes.len() > limit {
+                let reason = format!("more than {limit} bytes");
+                return Err(ClientError::Strange { method, path: path.to_owned(), url: self.base.clone(), reason });
             }
         }
-        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
         if status.is_success() {
-            return body.map_err(|error| strange(error.to_string()));
+            return Ok(bytes);
         }
-        let body = body.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         let hint = if status == StatusCode::UNAUTHORIZED { "; give --username and WROUGHT_PASSWORD" } else { "" };
         Err(ClientError::Refused { method, path: path.to_owned(), status, message: message(&body), hint })
     }

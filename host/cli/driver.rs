@@ -128,7 +128,7 @@ async fn push(client: &Client, name: &str, file: &Path, json: bool) -> anyhow::R
 }
 
 /// The component itself, or the one that a compiler's core module carries the description of.
-fn component(bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub fn component(bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     if !bytes.starts_with(CORE_MODULE) {
         return Ok(bytes);
     }

@@ -1,6 +1,8 @@
-//! `wrought node`: a look at the nodes. For all else there is the `baremetal` CLI.
+//! `wrought node`: a look at the nodes, and a way out when one hangs. For all else there is the `baremetal` CLI.
 
+use anyhow::Context;
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::client::{Client, HostArgs, segment};
@@ -25,6 +27,19 @@ pub enum NodeCommand {
     Show {
         /// UUID or name
         node: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the operation that holds a node, at once, and leave the machine as it is
+    Unlock {
+        /// UUID or name
+        node: String,
+        /// Why, for last_error and the node's history
+        #[arg(long)]
+        reason: String,
         #[command(flatten)]
         host: HostArgs,
         /// Print JSON
@@ -59,8 +74,26 @@ impl NodeCommand {
                 }
                 output::say(&table.trim_fmt())
             }
+            Self::Unlock { node, reason, host, json } => unlock(&Client::of(&host)?, &node, &reason, json).await,
         }
     }
+}
+
+async fn unlock(client: &Client, node: &str, reason: &str, json: bool) -> anyhow::Result<()> {
+    let path = format!("/wrought/v1/nodes/{}/unlock", segment(node));
+    let ended = client.call(Method::POST, &path, &json!({ "reason": reason })).await.with_context(|| format!("unlocking node {node}"))?;
+    if json {
+        return output::say_json(&ended);
+    }
+    let text = |pointer: &str| ended.pointer(pointer).map(output::cell).unwrap_or_default();
+    output::say(&format!(
+        "ended the {} of {} that began at {}; the node is in {}: {}",
+        text("/operation/kind"),
+        text("/operation/user"),
+        text("/operation/began_at"),
+        text("/provision_state"),
+        text("/last_error")
+    ))
 }
 
 /// Whether a value only says where to find more.

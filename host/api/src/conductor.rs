@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
-use wrought_conductor::{BootDevice, Conductor, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
-use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_conductor::{
+    BootDevice, Conductor, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+};
+use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::Store;
 
@@ -98,6 +101,28 @@ impl Service for Conductor {
 
     async fn show_driver(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal> {
         self.show_driver(who, name).await
+    }
+
+    async fn journal(
+        &self,
+        who: &Principal,
+        node: Option<String>,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<RecordedOperation>, Refusal> {
+        self.journal(who, node.as_deref(), before, limit).await
+    }
+
+    async fn journaled(&self, who: &Principal, which: &str, detail: bool) -> Result<(RecordedOperation, Vec<RecordedCall>), Refusal> {
+        self.journaled(who, which, detail).await
+    }
+
+    async fn export_journal(&self, who: &Principal, which: &str, components: bool) -> Result<(OperationId, Vec<u8>), Refusal> {
+        self.export_journal(who, which, components).await
+    }
+
+    async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal> {
+        self.unlock(who, node, reason).await
     }
 
     fn stats(&self) -> Value {

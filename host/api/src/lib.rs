@@ -1,5 +1,5 @@
 //! The HTTP API: Ironic's v1 API with its microversions, and Wrought's own below `/wrought/v1`
-//! (see [`wrought_drivers`]).
+//! (see [`wrought_drivers`] and [`wrought_journal`]).
 //!
 //! Requests pass in this order: the tolerated spellings of a path become one, the request gets an
 //! id, a microversion and a [`Principal`](wrought_domain::Principal), it is routed, and its handler
@@ -24,6 +24,7 @@ mod ports;
 mod service;
 mod versions;
 pub mod wrought_drivers;
+pub mod wrought_journal;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -61,7 +62,8 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(drivers::routes())
         .merge(conductors::routes())
         .merge(absent::routes())
-        .merge(wrought_drivers::routes());
+        .merge(wrought_drivers::routes())
+        .merge(wrought_journal::routes());
     finish(routes, service, config)
 }
 

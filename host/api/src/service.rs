@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
-use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
-use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal};
+use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::Store;
 
@@ -84,6 +85,26 @@ pub trait Service: Send + Sync {
 
     /// One driver with its versions.
     async fn show_driver(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal>;
+
+    /// Operations in the journal, the latest first: of one node (UUID or name) or of all.
+    async fn journal(
+        &self,
+        who: &Principal,
+        node: Option<String>,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<RecordedOperation>, Refusal>;
+
+    /// An operation in the journal with its calls: by its id, by a node whose last one it is, or by one call, then with that
+    /// one alone. With `detail` the calls have their records.
+    async fn journaled(&self, who: &Principal, which: &str, detail: bool) -> Result<(RecordedOperation, Vec<RecordedCall>), Refusal>;
+
+    /// The same as a file.
+    async fn export_journal(&self, who: &Principal, which: &str, components: bool) -> Result<(OperationId, Vec<u8>), Refusal>;
+
+    /// Ends the operation that holds a node (UUID or name) by name, and leaves the machine as it is; answers what was
+    /// ended. A node that nothing holds is a conflict.
+    async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal>;
 
     /// Figures of this host: `driver_call_us` (CPU time of driver calls: count, p50, p99) and `rss_mib`.
     fn stats(&self) -> Value;

@@ -46,13 +46,13 @@ async fn stats(State(api): State<Api>) -> Json<Value> {
 
 /// An error of Wrought's own API.
 #[derive(Debug)]
-struct Refused {
+pub(crate) struct Refused {
     status: StatusCode,
     message: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 }
