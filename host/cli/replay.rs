@@ -166,7 +166,8 @@ impl Replay {
                 }
                 (None, [only]) => ((*only).clone(), text.as_str()),
                 (None, _) => {
-                    let text = format!("--driver {text}: several drivers were called ({}): say which one it is, --driver NAME={text}", all());
+                    let text =
+                        format!("--driver {text}: several drivers were called ({}): say which one it is, --driver NAME={text}", all());
                     return Err(UsageError(text).into());
                 }
             };

@@ -118,7 +118,9 @@ impl Conductor {
         administrator(who)?;
         let reason = reason.trim().to_owned();
         if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.contains(char::is_control) {
-            return Err(Refusal::Invalid(format!("Give a reason of 1 to {MAX_REASON} characters on one line: it becomes part of last_error.")));
+            return Err(Refusal::Invalid(format!(
+                "Give a reason of 1 to {MAX_REASON} characters on one line: it becomes part of last_error."
+            )));
         }
         let id = self.find_node(who, node).await?;
         let (this, who) = (self.clone(), who.clone());
@@ -225,7 +227,8 @@ fn read_calls(calls: Vec<StoredCall>, parts: &HashMap<PartId, Vec<u8>>, detail: 
         if detail {
             let mut counted = Counted { inner: io::sink(), room };
             if serde_json::to_writer(&mut counted, &record).is_err() {
-                let text = format!("The records take more than {} MiB: ask for one call, number {} for example.", MAX_RECORDS >> 20, call.id);
+                let text =
+                    format!("The records take more than {} MiB: ask for one call, number {} for example.", MAX_RECORDS >> 20, call.id);
                 return Err(Refusal::Invalid(text));
             }
             room = counted.room;

@@ -121,7 +121,9 @@ pub enum ExportError {
     #[error("this is no export of a journal: its format is {0:?}")]
     Format(String),
     /// Another version of Wrought wrote it.
-    #[error("it is written in version {0} of the format and this program reads version {VERSION}: use the release of Wrought that wrote it")]
+    #[error(
+        "it is written in version {0} of the format and this program reads version {VERSION}: use the release of Wrought that wrote it"
+    )]
     Version(u32),
     /// It cannot be packed.
     #[error("it cannot be packed: {0}")]
