@@ -32,6 +32,16 @@ pub enum StoreError {
         /// This binary's newest.
         known: i64,
     },
+    /// An older binary wrote the database, and it is only to be read.
+    #[error("database {} has schema {found}, this binary's is {known}; start the host with this binary once, or use the one that wrote it", path.display())]
+    OlderSchema {
+        /// The database's file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// This binary's.
+        known: i64,
+    },
     /// There is no such thing, or the principal may not see it.
     #[error("{what} {id} could not be found")]
     NotFound {

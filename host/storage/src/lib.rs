@@ -79,6 +79,8 @@ struct Inner {
     /// Nothing once the store is closed.
     writer: RwLock<Option<Writer>>,
     ended: Mutex<Option<JoinHandle<()>>>,
+    /// Held by the writer otherwise.
+    _lock: Option<Arc<File>>,
     counts: Arc<Counts>,
 }
 
@@ -105,11 +107,30 @@ impl Store {
         let mut db = connect(&path, durability).await?;
         let file = KeyFile { path: key_path(dir, key_file), database: path.clone() };
         let keys = Arc::new(reseal::unlock(&mut db, &file).await?);
-        let options = options(&path, durability).pragma("query_only", "ON");
-        let reads = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?;
+        let reads = readers(&path, durability).await?;
         let counts = Arc::new(Counts::default());
         let (writer, ended) = Writer::start(db, lock, counts.clone());
-        Ok(Self { inner: Arc::new(Inner { keys, reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts }) })
+        Ok(Self { inner: Arc::new(Inner { keys, reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts, _lock: None }) })
+    }
+
+    /// Opens the data folder `dir` to look at it while no host runs on it. Nothing is changed; writes answer
+    /// [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// There is no database, a process has the folder, another version wrote it, or the key file is not the database's.
+    pub async fn open_to_read(dir: &Path, key_file: Option<&Path>) -> Result<Self, StoreError> {
+        let path = dir.join(DATABASE);
+        if let Err(error) = std::fs::metadata(&path) {
+            return Err(StoreError::folder(path, error));
+        }
+        let lock = Some(Arc::new(take(dir)?));
+        let reads = readers(&path, Durability::Full).await?;
+        let mut db = reads.acquire().await?;
+        schema::check(&mut db, &path).await?;
+        let keys = Arc::new(reseal::keys(&mut db, &KeyFile { path: key_path(dir, key_file), database: path }).await?);
+        drop(db);
+        let inner = Inner { keys, reads, writer: RwLock::new(None), ended: Mutex::new(None), counts: Arc::default(), _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Finishes what is queued, closes the database and lets go of the folder. Later calls on
@@ -157,6 +178,12 @@ fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
             Durability::Normal => SqliteSynchronous::Normal,
             Durability::Full => SqliteSynchronous::Full,
         })
+}
+
+/// Connections that only read.
+async fn readers(path: &Path, durability: Durability) -> Result<SqlitePool, StoreError> {
+    let options = options(path, durability).pragma("query_only", "ON");
+    Ok(SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?)
 }
 
 /// A connection that writes, to a database of the newest schema.

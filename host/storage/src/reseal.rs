@@ -61,9 +61,30 @@ pub async fn rotate(dir: &Path, key_file: Option<&Path>, progress: RotationProgr
     Ok(Rotation { key, dropped: dropped.iter().map(KeyId::to_string).collect(), documents, key_file: file.path })
 }
 
+/// The keys of the database, which is left as it is.
+pub(crate) async fn keys(db: &mut SqliteConnection, file: &KeyFile) -> Result<KeyRing, StoreError> {
+    let seals: Vec<Seal> = sqlx::query_as("SELECT key_id, proof, complete FROM seals").fetch_all(db).await?;
+    let ring = file.read()?.ok_or_else(|| file.missing())?;
+    prove(&ring, &seals, file)?;
+    Ok(ring)
+}
+
+/// A key that documents are sealed with: its id, what proves it, and whether all documents are sealed with it.
+type Seal = (String, Vec<u8>, bool);
+
+fn prove(ring: &KeyRing, seals: &[Seal], file: &KeyFile) -> Result<(), StoreError> {
+    for (id, proof, _) in seals {
+        match ring.open(&proof_place(id), proof) {
+            Ok(proven) if proven.as_slice() == PROOF => {}
+            _ => return Err(file.wrong(id).into()),
+        }
+    }
+    Ok(())
+}
+
 /// The keys of the database, made if it has none yet; then everything in it is sealed with one of them.
 pub(crate) async fn unlock(db: &mut SqliteConnection, file: &KeyFile) -> Result<KeyRing, StoreError> {
-    let seals: Vec<(String, Vec<u8>, bool)> = sqlx::query_as("SELECT key_id, proof, complete FROM seals").fetch_all(&mut *db).await?;
+    let seals: Vec<Seal> = sqlx::query_as("SELECT key_id, proof, complete FROM seals").fetch_all(&mut *db).await?;
     let ring = match file.read()? {
         Some(ring) => ring,
         None if seals.is_empty() => {
@@ -74,12 +95,7 @@ pub(crate) async fn unlock(db: &mut SqliteConnection, file: &KeyFile) -> Result<
         }
         None => return Err(file.missing().into()),
     };
-    for (id, proof, _) in &seals {
-        match ring.open(&proof_place(id), proof) {
-            Ok(proven) if proven.as_slice() == PROOF => {}
-            _ => return Err(file.wrong(id).into()),
-        }
-    }
+    prove(&ring, &seals, file)?;
     register(db, &ring).await?;
     if !seals.iter().any(|(_, _, complete)| *complete) {
         let sealed = reseal(db, &ring, Plain::Seal, &mut |_, _| {}).await?;

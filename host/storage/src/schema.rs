@@ -1,5 +1,6 @@
 //! The schema's versions.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use sqlx::{Connection, SqliteConnection};
@@ -12,6 +13,18 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../migrations/0002_journal.sql")),
     (3, include_str!("../migrations/0003_seals.sql")),
 ];
+
+/// That the database has this binary's schema; it is left as it is.
+pub(crate) async fn check(db: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema").fetch_one(db).await?;
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let path = path.to_owned();
+    match found.cmp(&known) {
+        Ordering::Greater => Err(StoreError::NewerSchema { path, found, known }),
+        Ordering::Less => Err(StoreError::OlderSchema { path, found, known }),
+        Ordering::Equal => Ok(()),
+    }
+}
 
 /// Brings the database to the newest schema.
 pub(crate) async fn migrate(db: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
