@@ -9,16 +9,16 @@ use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
 use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, Outcome, Snapshot, call, fault, resume, serving, unsettled};
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
-use wrought_hardware::{PowerAction as BmcAction, References};
 use wrought_hardware::secrets::Secrets;
+use wrought_hardware::{PowerAction as BmcAction, References};
 use wrought_storage::{JournalWrite, StoreError};
 
 use crate::conductor::Conductor;
 use crate::convert;
 use crate::gate::Tag;
 use crate::recovery::Settled;
+use crate::secrets::{hide_arguments, scrubbed, secrets, without_image_secrets, without_proxy_secrets};
 use crate::seen::Seen;
-use crate::secrets::{hide_arguments, secrets, without_image_secrets, without_proxy_secrets};
 use crate::world::NodeWorld;
 
 /// A test, a reading or a change of power is given up after this long. Less than the engine waits for a test.
@@ -28,7 +28,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(50);
 fn without_secrets(references: &References, node: &Node, event: Event) -> Event {
     match event {
         Event::Returned(Returned::Refused(error)) => {
-            let message = secrets(references, node, None).scrub_text(&error.message);
+            let message = scrubbed(&secrets(references, node, None), &error.message);
             Event::Returned(Returned::Refused(DriverError { message, ..error }))
         }
         Event::Returned(Returned::Fault(text)) => Event::Returned(Returned::Fault(secrets(references, node, None).scrub_text(&text))),

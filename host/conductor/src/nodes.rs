@@ -14,6 +14,7 @@ use wrought_drivers::capability::{Boot as _, Network as _};
 use wrought_drivers::serving;
 use wrought_engine::{Event, Returned};
 
+use crate::secrets::{scrubbed, secrets};
 use crate::seen::Seen;
 use crate::world::NodeWorld;
 
@@ -122,6 +123,7 @@ impl Conductor {
     /// [`Refusal::Invalid`] when the controller cannot be asked.
     pub async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {
         let node = self.node(who, node).await?.value;
+        let asked = |error| self.asked(&node, error);
         let bmc = self.0.machines.bmc(&node).map_err(asked)?;
         let device = bmc.boot_device().await.map_err(convert::error).map_err(asked)?;
         Ok(BootDevice {
@@ -142,8 +144,18 @@ impl Conductor {
         }
         let device = convert::device_named(device)
             .ok_or_else(|| Refusal::Invalid(format!("Invalid boot device {device:?} specified: use {}.", DEVICES.join(", "))))?;
+        let asked = |error| self.asked(&node, error);
         let bmc = self.0.machines.bmc(&node).map_err(asked)?;
         bmc.set_boot_device(BmcBootDevice { device, persistent }).await.map(drop).map_err(convert::error).map_err(asked)
+    }
+
+    /// What the node's controller said, fit for whoever asked.
+    fn asked(&self, node: &Node, error: DriverError) -> Refusal {
+        let message = scrubbed(&secrets(&self.0.machines.references, node, None), &error.message);
+        match error.kind {
+            ErrorKind::InvalidParameter | ErrorKind::MissingParameter | ErrorKind::Unsupported => Refusal::Invalid(message),
+            _ => Refusal::Unavailable(DriverError { message, ..error }.to_string()),
+        }
     }
 
     /// The boot devices that can be set.
@@ -176,10 +188,3 @@ impl Conductor {
 }
 
 const DEVICES: [&str; 5] = ["pxe", "disk", "cdrom", "bios", "uefihttp"];
-
-fn asked(error: DriverError) -> Refusal {
-    match error.kind {
-        ErrorKind::InvalidParameter | ErrorKind::MissingParameter | ErrorKind::Unsupported => Refusal::Invalid(error.message),
-        _ => Refusal::Unavailable(error.to_string()),
-    }
-}

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use wrought_domain::mask::is_secret;
+use wrought_domain::node::cut;
 use wrought_domain::{Map, Node, StepCall};
 use wrought_drivers::capability::{CONFIG_DRIVE, IMAGE_AUTHORIZATION};
 use wrought_hardware::References;
@@ -13,6 +14,9 @@ use wrought_hardware::image::MaybeSecret;
 use wrought_hardware::secrets::Secrets;
 
 const AUTHORIZATION: &str = "image_request_authorization_secret";
+
+/// Bytes of what a stranger says about a failure.
+const MAX_WORDS: usize = 2000;
 
 /// The keys of `instance_info` whose values may be signed URLs.
 const IMAGE_URLS: [&str; 5] = ["image_source", "image_checksum", "image_os_hash_value", "kernel", "ramdisk"];
@@ -49,6 +53,11 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
         }
     }
     secrets
+}
+
+/// What a stranger said, with the secrets masked, and then cut: the beginning of a secret that was cut would not be found.
+pub(crate) fn scrubbed(secrets: &Secrets, text: &str) -> String {
+    cut(&secrets.scrub_text(text), MAX_WORDS)
 }
 
 /// Of all in `map` whose key says that it is secret, and of URLs with a secret.

@@ -56,6 +56,10 @@ pub struct Faults {
     pub reset_ignored: bool,
     /// Seconds by which each Redfish answer about this node is late.
     pub delay_s: f64,
+    /// The BMC refuses to insert media.
+    pub fail_insert_media: bool,
+    /// What fails repeats all that it was told, credentials included.
+    pub echo: bool,
 }
 
 /// How far the agent of a node has come.

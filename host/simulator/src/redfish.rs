@@ -106,18 +106,25 @@ async fn about_node(State(fleet): State<Arc<Shared>>, mut request: Request, next
         return Refusal::missing(path).into_response();
     };
     let _in_flight = node.request();
-    let (status, delay) = {
-        let inner = node.lock();
-        (inner.faults.bmc_status, inner.faults.delay_s)
-    };
-    if let Ok(delay) = Duration::try_from_secs_f64(delay) {
+    let faults = node.lock().faults.clone();
+    if let Ok(delay) = Duration::try_from_secs_f64(faults.delay_s) {
         tokio::time::sleep(delay).await;
     }
-    if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return Refusal::fault(status).into_response();
+    let refused = faults.fail_insert_media && request.uri().path().ends_with("VirtualMedia.InsertMedia");
+    let status = faults.bmc_status.and_then(|status| StatusCode::from_u16(status).ok());
+    if let Some(status) = status.or(refused.then_some(StatusCode::BAD_REQUEST)) {
+        let told = if faults.echo { echo(&fleet, request).await } else { String::new() };
+        return Refusal::fault(status, &told).into_response();
     }
     request.extensions_mut().insert(Arc::clone(&node));
     next.run(request).await
+}
+
+/// All that a request says, as a BMC with a talkative debug page repeats it.
+async fn echo(fleet: &Shared, request: Request) -> String {
+    let headers = format!("{:?}", request.headers());
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap_or_default();
+    format!("{headers} {} for the password {}", String::from_utf8_lossy(&body), fleet.options.password)
 }
 
 fn link(path: &str) -> Value {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use wrought_domain::node::cut;
 use wrought_domain::{DriverError, ErrorKind, Map, mask};
 use wrought_drivers::capability::Agent;
 use wrought_drivers::contract::agent::{Command, Session, StepKind};
@@ -15,12 +14,10 @@ use wrought_hardware::agent::{AgentClient, AgentEndpoint, AgentTls, CommandStatu
 use super::NodeWorld;
 use crate::agents::AgentSteps;
 use crate::convert;
+use crate::secrets::scrubbed;
 
 /// Shorter than any import may block (`wit/types.wit`), so that the client's own answer arrives.
 const PATIENCE: Duration = Duration::from_secs(9);
-
-/// Bytes of an agent's words about a failure.
-const MAX_WORDS: usize = 2000;
 
 fn no_agent() -> DriverError {
     DriverError::new(ErrorKind::AgentUnreachable, "agent.None", "no agent has been heard since the machine's power last changed")
@@ -63,13 +60,12 @@ impl NodeWorld {
     fn shown(&self, mut command: wrought_hardware::agent::Command) -> Command {
         self.secrets.scrub(&mut command.result);
         let mut command = convert::command(command);
-        // Cut after the secrets are out: the beginning of one that was cut would not be found.
-        command.error = command.error.map(|text| cut(&self.secrets.scrub_text(&text), MAX_WORDS));
+        command.error = command.error.map(|text| scrubbed(&self.secrets, &text));
         command
     }
 
     fn scrubbed(&self, error: DriverError) -> DriverError {
-        DriverError { message: cut(&self.secrets.scrub_text(&error.message), MAX_WORDS), ..error }
+        DriverError { message: scrubbed(&self.secrets, &error.message), ..error }
     }
 
     /// The node as the agent's steps read it: Ironic's fields, secrets masked, and what it is to erase how.
@@ -119,7 +115,7 @@ impl NodeWorld {
         let command = self.send(&format!("{name}.get_{name}_steps"), params, true).await?;
         if command.status != CommandStatus::Succeeded {
             let words = command.error.map(|error| error.message).unwrap_or_else(|| "it is still running".into());
-            let text = self.secrets.scrub_text(&format!("the agent did not list its {name} steps: {words}"));
+            let text = scrubbed(&self.secrets, &format!("the agent did not list its {name} steps: {words}"));
             return Err(DriverError::new(ErrorKind::AgentUnreachable, "agent.NoSteps", text));
         }
         let steps = AgentSteps::read(&command.result, name).ok_or_else(|| {

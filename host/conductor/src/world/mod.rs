@@ -22,8 +22,8 @@ use wrought_hardware::{Bmc, HardwareError};
 
 use crate::conductor::Conductor;
 use crate::convert;
-use crate::secrets::secrets;
 use crate::recovery::effects::{Look, rule};
+use crate::secrets::{scrubbed, secrets};
 
 /// The world of one call.
 pub(crate) struct NodeWorld {
@@ -39,14 +39,7 @@ pub(crate) struct NodeWorld {
 impl NodeWorld {
     pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>, step: Option<&StepCall>) -> Self {
         let secrets = secrets(&conductor.0.machines.references, &node, step);
-        Self {
-            conductor,
-            ports,
-            holder: operation.map(|operation| operation.id),
-            secrets,
-            node,
-            power_seen: Mutex::new(None),
-        }
+        Self { conductor, ports, holder: operation.map(|operation| operation.id), secrets, node, power_seen: Mutex::new(None) }
     }
 
     /// The power state that was seen or set last.
@@ -61,7 +54,7 @@ impl NodeWorld {
     /// What a controller or a server said, with this node's secrets masked: it goes to the driver.
     pub(crate) fn failed(&self, error: HardwareError) -> DriverError {
         let error = convert::error(error);
-        DriverError { message: self.secrets.scrub_text(&error.message), ..error }
+        DriverError { message: scrubbed(&self.secrets, &error.message), ..error }
     }
 
     pub(crate) fn bmc(&self) -> Result<std::sync::Arc<dyn Bmc>, DriverError> {

@@ -18,6 +18,7 @@ use crate::error::{HardwareError, Kind};
 use crate::http::{self, BodyTrouble, Trouble};
 use crate::redfish::reply::Reply;
 use crate::redfish::target::{AuthType, RedfishTarget};
+use crate::secrets::Secrets;
 
 /// An answer's largest body.
 const BODY_CAP: usize = 1024 * 1024;
@@ -26,7 +27,7 @@ const ROOT: &str = "/redfish/v1/";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
 /// A request to send.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
@@ -56,6 +57,15 @@ struct Session {
     path: Option<String>,
 }
 
+fn own_secrets(password: &SecretString, token: Option<&SecretString>) -> Secrets {
+    let mut secrets = Secrets::default();
+    secrets.hide(password.expose_secret());
+    if let Some(token) = token {
+        secrets.hide(token.expose_secret());
+    }
+    secrets
+}
+
 pub(crate) struct Account {
     base: Url,
     username: Option<String>,
@@ -69,6 +79,8 @@ pub(crate) struct Account {
     refused: Mutex<Option<Instant>>,
     /// The controller answers 406 to `Accept-Encoding: identity`.
     dislikes_identity: AtomicBool,
+    /// The password and the session's token, which a controller may repeat.
+    own_secrets: Mutex<Secrets>,
 }
 
 impl Account {
@@ -92,6 +104,7 @@ impl Account {
             login: AsyncMutex::new(None),
             refused: Mutex::new(None),
             dislikes_identity: AtomicBool::new(false),
+            own_secrets: Mutex::new(own_secrets(&target.password, None)),
         }
     }
 
@@ -141,6 +154,8 @@ impl Account {
 
     /// `text` without what may not leave: the controller's address and the account.
     pub(crate) fn scrub(&self, mut error: HardwareError) -> HardwareError {
+        error.message = self.own_secrets.lock().unwrap_or_else(PoisonError::into_inner).scrub_text(&error.message);
+        // However short.
         let known = [Some(self.password.expose_secret()), self.username.as_deref(), self.base.host_str()];
         for secret in known.into_iter().flatten().filter(|secret| !secret.is_empty()) {
             error.message = error.message.replace(secret, "******");
@@ -201,7 +216,11 @@ impl Account {
             let named = reply.location.as_deref().or_else(|| reply.body.get("@odata.id").and_then(Value::as_str));
             let path = named.and_then(|link| self.own_path(link));
             return match reply.token {
-                Some(token) => Ok(Login::Session(Arc::new(Session { token: token.into(), path }))),
+                Some(token) => {
+                    let token = SecretString::from(token);
+                    *self.own_secrets.lock().unwrap_or_else(PoisonError::into_inner) = own_secrets(&self.password, Some(&token));
+                    Ok(Login::Session(Arc::new(Session { token, path })))
+                }
                 None if auto => Ok(Login::Basic),
                 None => Err(HardwareError::new(Kind::Failed, "redfish.NoSessionToken", "logging in: the controller gave no session token")),
             };

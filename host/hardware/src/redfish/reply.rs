@@ -6,8 +6,11 @@ use serde_json::Value;
 use crate::error::{HardwareError, Kind};
 use crate::http::tame;
 
+/// Of a controller's words, in characters; more than any secret has that it is given. Who shows them takes the secrets out first
+/// and cuts them then: the beginning of a secret that was cut would not be found.
+const WORDS_CAP: usize = 16 * 1024;
+
 /// An answer, whatever its status.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) etag: Option<String>,
@@ -37,7 +40,7 @@ impl Reply {
         let error = self.body.get("error")?;
         let extended = error.get("@Message.ExtendedInfo").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let texts = extended.iter().filter_map(|info| info.get("Message")).chain(error.get("message"));
-        texts.filter_map(Value::as_str).map(|text| tame(text, 300)).find(|text| !text.is_empty())
+        texts.filter_map(Value::as_str).map(|text| tame(text, WORDS_CAP)).find(|text| !text.is_empty())
     }
 
     /// What this refusal of `what` means. The message still holds the controller's words as they came:
@@ -98,9 +101,9 @@ mod tests {
         assert_eq!(reply(400, json!({"error": {"code": "Base.1.0.GeneralError"}})).refusal("x").code, "redfish.GeneralError");
         assert_eq!(reply(400, json!({"error": {"code": 3, "@Message.ExtendedInfo": "no"}})).refusal("x").code, "redfish.Http400");
         assert_eq!(reply(400, json!([1])).refusal("x").code, "redfish.Http400");
-        let hostile = json!({"error": {"code": "A.<script>\u{7}", "message": "x".repeat(5000)}});
+        let hostile = json!({"error": {"code": "A.<script>\u{7}", "message": "x".repeat(500_000)}});
         let error = reply(503, hostile).refusal("x");
         assert_eq!((error.kind, error.code.as_str()), (Kind::Timeout, "redfish.script"));
-        assert!(error.message.len() < 400);
+        assert!(error.message.len() < WORDS_CAP + 100);
     }
 }

@@ -52,9 +52,9 @@ enum Broken {
 }
 
 /// Writes the image; the text of success.
-pub(super) async fn write(agent: &Arc<Agent>, info: &Value) -> Result<String, Failure> {
+pub(super) async fn write(agent: &Arc<Agent>, told: &Value) -> Result<String, Failure> {
     let began = Instant::now();
-    let info = validate(info)?;
+    let info = validate(told)?;
     // Validated: not empty.
     let url = info.urls.first().map(String::as_str).unwrap_or_default();
     let authorization = authorization(&info)?;
@@ -80,7 +80,10 @@ pub(super) async fn write(agent: &Arc<Agent>, info: &Value) -> Result<String, Fa
     }
     tokio::time::sleep_until(began + agent.fleet.timing.write).await;
     if agent.node.lock().faults.fail_write_image {
-        let details = format!("Writing image to device {DEVICE} failed with exit code 1. stdout: . stderr: simulated fault");
+        let mut details = format!("Writing image to device {DEVICE} failed with exit code 1. stdout: . stderr: simulated fault");
+        if agent.node.lock().faults.echo {
+            details = format!("{details}: token {}, image {told}", agent.token.as_deref().unwrap_or_default());
+        }
         return Err(Failure::new("ImageWriteError", "Error writing image to device", details));
     }
     if streamed {

@@ -83,10 +83,10 @@ impl Refusal {
         Self::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", text)
     }
 
-    /// A fault that a test asked for.
-    pub fn fault(status: StatusCode) -> Self {
+    /// A fault that a test asked for, and what is said of the request.
+    pub fn fault(status: StatusCode, told: &str) -> Self {
         let id = if status.is_server_error() { "ServiceTemporarilyUnavailable" } else { "GeneralError" };
-        Self::new(status, id, "The service is temporarily unavailable.")
+        Self::new(status, id, format!("The service is temporarily unavailable. {told}").trim_end())
     }
 }
 
