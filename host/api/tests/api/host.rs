@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, Refusal};
-use wrought_domain::{DriverName, Node, NodeId, Principal, Verb};
+use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal};
+use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::{Durability, NodeRef, Reserved, Revision, Store, StoreError};
 
@@ -29,6 +30,24 @@ pub enum Asked {
     Heartbeat(NodeId, Heartbeat),
     Upload(DriverName, usize),
     Activate(DriverName, Option<String>, Vec<String>),
+    Journal(Option<String>, Option<Timestamp>, u32),
+    Export(String, bool),
+    Unlock(String, String),
+}
+
+/// An operation of the journal.
+pub fn recorded() -> RecordedOperation {
+    RecordedOperation {
+        id: OperationId(uuid::Uuid::from_u128(7)),
+        node: NodeId(uuid::Uuid::from_u128(8)),
+        kind: "deploy".into(),
+        user: "ada".into(),
+        began_at: Timestamp::UNIX_EPOCH,
+        ended_at: None,
+        error: None,
+        calls: 0,
+        bytes: 0,
+    }
 }
 
 pub struct Conductor {
@@ -158,6 +177,34 @@ impl Service for Conductor {
 
     async fn show_driver(&self, _: &Principal, name: DriverName) -> Result<Value, Refusal> {
         Err(Refusal::NotFound(format!("driver {name} could not be found")))
+    }
+
+    async fn journal(
+        &self,
+        _: &Principal,
+        node: Option<String>,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<RecordedOperation>, Refusal> {
+        self.note(Asked::Journal(node, before, limit))?;
+        Ok(vec![recorded()])
+    }
+
+    async fn journaled(&self, _: &Principal, which: &str, detail: bool) -> Result<(RecordedOperation, Vec<RecordedCall>), Refusal> {
+        if detail { Ok((recorded(), Vec::new())) } else { Err(Refusal::NotFound(format!("{which} is not in the journal"))) }
+    }
+
+    async fn export_journal(&self, _: &Principal, which: &str, components: bool) -> Result<(OperationId, Vec<u8>), Refusal> {
+        self.note(Asked::Export(which.to_owned(), components))?;
+        Ok((recorded().id, vec![0, 159, 255]))
+    }
+
+    async fn unlock(&self, _: &Principal, node: &str, reason: String) -> Result<Value, Refusal> {
+        if reason.is_empty() {
+            return Err(Refusal::Conflict("not reserved".into()));
+        }
+        self.note(Asked::Unlock(node.to_owned(), reason))?;
+        Ok(json!({ "node": node }))
     }
 
     fn stats(&self) -> serde_json::Value {

@@ -5,6 +5,7 @@ mod agents;
 mod drivers;
 mod errors;
 mod host;
+mod journal;
 mod nodes;
 mod patch;
 mod ports;
