@@ -11,6 +11,7 @@ mod journal;
 mod logging;
 mod node;
 mod output;
+mod recover;
 mod replay;
 mod secrets;
 mod serve;
@@ -59,6 +60,8 @@ enum Command {
     Journal(journal::JournalCommand),
     /// Run recorded driver calls again, without a machine or a host; status 1 when they diverge
     Replay(replay::Replay),
+    /// Show what the next start will do with the operations that were cut off
+    Recover(recover::Recover),
     /// Run simulated servers: Redfish controllers and agents
     Simulator(simulator::Simulator),
 }
@@ -94,6 +97,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Secrets(secrets) => secrets.run().await,
         Command::Journal(journal) => journal.run().await,
         Command::Replay(replay) => replay.run(cli.verbose).await,
+        Command::Recover(recover) => recover.run().await,
         Command::Simulator(simulator) => simulator.run(cli.verbose).await,
     }
 }

@@ -181,7 +181,7 @@ async fn start(data: &Path, config: Config) -> anyhow::Result<Conductor> {
     let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image, secrets: config.secrets };
     let catalog = Arc::new(Catalog::open(Runtime::new(config.drivers)?, &data.join("drivers")).await?);
     let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, clock: Clock::system() }).await?)
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, clock: Clock::system(), passing: None }).await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.

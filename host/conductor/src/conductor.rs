@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wrought_domain::NodeId;
+use wrought_drivers::journal::Moment;
 use wrought_drivers::{Catalog, Rejection};
 use wrought_engine::{Advance, Event, Impossible, Lifecycle, Returned, Settings, step};
 use wrought_hardware::agent::AgentClients;
@@ -59,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) journal: JournalConfig,
     pub(crate) journals: Journals,
     pub(crate) recovering: Recovering,
+    pub(crate) passing: Option<Passing>,
     pub(crate) stats: Stats,
     pub(crate) gates: Gates,
     tasks: TaskTracker,
@@ -94,7 +97,12 @@ pub struct Setup {
     pub journal: JournalConfig,
     /// The time that the lifecycle goes by.
     pub clock: Clock,
+    /// Told of every host call of operations, for tests that stop the host there.
+    pub passing: Option<Passing>,
 }
+
+/// Is told of host calls; a call goes on when the answer is ready.
+pub type Passing = Arc<dyn Fn(Moment) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Why the conductor does not start.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +124,7 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, hardware, journal, clock } = setup;
+        let Setup { store, catalog, conductor: config, deploy, hardware, journal, clock, passing } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
         let conductor = Self(Arc::new(Inner {
             settings: config.settings(),
@@ -140,6 +148,7 @@ impl Conductor {
             agents: Agents::default(),
             journal,
             journals: Journals::default(),
+            passing,
             recovering: Recovering::default(),
             stats: Stats::default(),
             gates: Gates::default(),

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wrought_domain::{Fence, NodeId, OperationId};
-use wrought_drivers::journal::{Chunk, Encoded, Entry, Header, Journal, JournalError, PartId, Record};
+use wrought_drivers::journal::{Chunk, Encoded, Entry, Header, Journal, JournalError, Moment, PartId, Record};
 use wrought_drivers::{Answer, Completed, Driver, journal_full};
 use wrought_engine::Operation;
 use wrought_storage::{JournalAbout, JournalCall, JournalWrite, Store, StoreError};
 
 use crate::Conductor;
+use crate::conductor::Passing;
 
 /// KiB beyond the limit that the clean-up after a failure may take.
 const CLEAN_UP_KIB: u32 = 16;
@@ -89,6 +90,7 @@ pub(crate) struct CallJournal {
     about: JournalAbout,
     limit_kib: u32,
     off: bool,
+    passing: Option<Passing>,
     progress: Mutex<Progress>,
 }
 
@@ -125,6 +127,7 @@ impl Conductor {
             },
             limit_kib: config.max_operation_kib.saturating_add(cleaning_up),
             off: config.off,
+            passing: self.0.passing.clone(),
             progress: Mutex::new(progress),
         }))
     }
@@ -132,7 +135,7 @@ impl Conductor {
 
 impl CallJournal {
     /// Packs a chunk, unless the operation's journal would be too large with it.
-    fn pack(&self, progress: Progress, header: &Header, chunk: Chunk<'_>) -> Result<JournalWrite, JournalError> {
+    fn pack(&self, progress: Progress, header: &Header, chunk: Chunk<'_>, limit_kib: u32) -> Result<JournalWrite, JournalError> {
         let failed = |error: &dyn std::fmt::Display| JournalError::Failed(error.to_string());
         let outcome = chunk.outcome.map(|outcome| match &outcome.answer {
             Ok(Answer::Done) => "done",
@@ -145,8 +148,8 @@ impl CallJournal {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let parts: Vec<_> = parts.into_iter().filter(|part| !known.parts.contains(&part.id)).map(|part| (part.id, part.data)).collect();
         let size = size(&data, &parts);
-        if known.bytes.saturating_add(size) > u64::from(self.limit_kib) << 10 {
-            return Err(JournalError::Full { limit_kib: self.limit_kib });
+        if known.bytes.saturating_add(size) > u64::from(limit_kib) << 10 {
+            return Err(JournalError::Full { limit_kib });
         }
         Ok(JournalWrite { call: self.call(header), about: self.about.clone(), seq: progress.seq, data, parts, outcome })
     }
@@ -176,12 +179,11 @@ impl CallJournal {
             return None;
         }
         let progress = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let packed = match self.pack(progress, &completed.record.header, last(progress, &completed.record)) {
+        let packed = match self.pack(progress, &completed.record.header, last(progress, &completed.record), self.limit_kib) {
             Err(error) => {
                 tracing::warn!(node = %self.node, operation = %self.operation, %error, "a driver call is not recorded in full");
                 journal_full(driver, &mut completed.record, progress.from, self.limit_kib);
-                let roomy = Self { limit_kib: u32::MAX, store: self.store.clone(), known: self.known.clone(), about: self.about.clone(), progress: Mutex::default(), ..*self };
-                roomy.pack(progress, &completed.record.header, last(progress, &completed.record))
+                self.pack(progress, &completed.record.header, last(progress, &completed.record), u32::MAX)
             }
             packed => packed,
         };
@@ -232,11 +234,17 @@ impl Journal for CallJournal {
             entries: entries.get(progress.from..).unwrap_or_default(),
             outcome: None,
         };
-        let write = self.pack(progress, header, chunk)?;
+        let write = self.pack(progress, header, chunk, self.limit_kib)?;
         self.store.journal_intent(write.clone(), self.fence).await.map_err(failed)?;
         self.count(&write);
         let next = Progress { seq: progress.seq.saturating_add(1), from: entries.len().saturating_sub(1) };
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
+    }
+
+    async fn passing(&self, moment: Moment) {
+        if let Some(passing) = &self.passing {
+            passing(moment).await;
+        }
     }
 }

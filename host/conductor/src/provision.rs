@@ -134,8 +134,7 @@ impl Conductor {
             power_timeout,
         };
         let state = value.provision_state;
-        let mut advance =
-            begin(value, begun, &self.0.settings, self.now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
+        let mut advance = begin(value, begun, &self.0.settings, self.now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
         self.hold_back(&mut advance);
         let gate = self.gate(id);
         let mut inside = gate.lock().await;

@@ -19,7 +19,7 @@ use crate::capability::World;
 use crate::config::DriversConfig;
 use crate::contract::types;
 use crate::fault::Cause;
-use crate::journal::{Class, Entry, Header, Journal, JournalError};
+use crate::journal::{Class, Entry, Header, Journal, JournalError, Moment};
 use crate::snapshot::DriverState;
 use crate::wasi;
 
@@ -196,6 +196,7 @@ impl CallState {
         };
         let entry = Entry { function, class, args, before: None, answer: None };
         let deadline = Instant::now() + IMPORT_DEADLINE;
+        self.passing(Moment::Asked).await;
         let answer = match self.intend(entry, &world, deadline).await? {
             Err(refused) => Err(refused),
             Ok(()) => match tokio::time::timeout_at(deadline, act(world)).await {
@@ -203,12 +204,19 @@ impl CallState {
                 Err(_) => Err(overdue(class, interface, name)),
             },
         };
+        self.passing(Moment::Acted).await;
         let recorded = serde_json::to_value(&answer).map_err(host_failed)?;
         self.remember(&recorded);
         if let Some(entry) = self.entries.last_mut() {
             entry.answer = Some(recorded);
         }
         Ok(answer.map_err(types::Error::from))
+    }
+
+    async fn passing(&self, moment: Moment) {
+        if let Some(journal) = &self.journal {
+            journal.passing(moment).await;
+        }
     }
 
     /// Records what is about to be done. An effect's intent is durable when this returns, with all answers before it.

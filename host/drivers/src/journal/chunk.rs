@@ -150,7 +150,7 @@ impl Chunk<'_> {
                 continue;
             }
             *place = Value::Null;
-                let id = name(&text);
+            let id = name(&text);
             references.insert(pointer.into_owned(), hex::encode(id).into());
             if !parts.iter().any(|part: &Part| part.id == id) {
                 parts.push(Part { id, data: pack(&text)? });
@@ -167,10 +167,7 @@ impl Chunk<'_> {
 ///
 /// # Errors
 /// Whatever is wrong with a chunk or missing.
-pub fn decode<'a>(
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    part: impl Fn(&PartId) -> Option<&'a [u8]>,
-) -> Result<Recorded, ChunkError> {
+pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, part: impl Fn(&PartId) -> Option<&'a [u8]>) -> Result<Recorded, ChunkError> {
     let damaged = |error: serde_json::Error| ChunkError::Damaged(error.to_string());
     let (mut header, mut entries, mut outcome) = (None, Vec::new(), None);
     for chunk in chunks {

@@ -140,6 +140,18 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// [`JournalError`]; then the effect does not act.
     async fn intent(&self, header: &Header, entries: &[Entry]) -> Result<(), JournalError>;
+
+    /// Told of every host call that is recorded, before it begins and when it has acted: the moments at which tests stop the host.
+    async fn passing(&self, _moment: Moment) {}
+}
+
+/// A moment of a host call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It was asked for, and nothing has happened yet.
+    Asked,
+    /// The world was looked at or changed, and the answer is known to nobody yet.
+    Acted,
 }
 
 /// Keeps intents in memory: for tests, and for drivers' authors.
