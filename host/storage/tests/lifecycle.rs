@@ -12,7 +12,7 @@ use wrought_engine::Wipe;
 use wrought_storage::{AgentSession, Commit, HistoryQuery, Reserved, Revision, Store, StoreError};
 
 async fn commit(store: &Store, advance: &wrought_engine::Advance, revision: Revision, fence: Fence) -> Result<Revision, StoreError> {
-    store.commit(Commit { advance, revision, fence, driver_state: &[], user: "u" }).await
+    store.commit(Commit { advance, revision, fence, driver_state: &[], journal: &[], user: "u" }).await
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_stale_unit_in_a_group_is_rolled_back_alone() {
     let commits = advances.iter().zip(&held).enumerate().map(|(i, (advance, (_, held)))| {
         // All are queued before the writer has its turn, so that they form one group.
         let fence = if i == 17 { Fence(0) } else { held.fence };
-        store.commit(Commit { advance, revision: held.revision, fence, driver_state: &state, user: "u" })
+        store.commit(Commit { advance, revision: held.revision, fence, driver_state: &state, journal: &[], user: "u" })
     });
     let answers = join_all(commits).await;
     for (i, answer) in answers.iter().enumerate() {
@@ -83,7 +83,7 @@ async fn an_operation_holds_its_node_until_it_ends() {
     let kept = json!({"operation": {"a": 1}, "node": {"b": 2}});
     let next = further(&advance, "x");
     let now = store
-        .commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &[(direct, kept)], user: "u" })
+        .commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &[(direct, kept)], journal: &[], user: "u" })
         .await
         .unwrap();
     let ended = end(&next, Some(Wipe::Operation));
