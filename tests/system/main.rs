@@ -8,6 +8,7 @@ mod support;
 
 mod agents;
 mod bad_requests;
+mod canary;
 mod crash;
 mod crash_points;
 mod disconnects;
@@ -18,6 +19,7 @@ mod journal;
 mod lifecycle;
 mod maintenance;
 mod replay;
+mod sealed;
 mod secrets;
 mod signed_urls;
 mod swap;

@@ -1,7 +1,7 @@
 //! A host: `wrought serve` as a child process.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -82,6 +82,11 @@ impl Host {
 
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Where it keeps its state.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// All that it logged, in all its lives.
