@@ -72,7 +72,7 @@ fn hide_all(secrets: &mut Secrets, map: &Map) {
 
 fn hide_value(secrets: &mut Secrets, value: &Value, secret: bool) {
     match value {
-        Value::String(text) if !text.is_empty() && (secret || MaybeSecret::of(text).is_secret()) => secrets.hide(text),
+        Value::String(text) if secret || (text.contains("://") && MaybeSecret::of(text).is_secret()) => secrets.hide(text),
         Value::Array(items) => items.iter().for_each(|item| hide_value(secrets, item, secret)),
         Value::Object(map) if secret => map.values().for_each(|item| hide_value(secrets, item, true)),
         Value::Object(map) => hide_all(secrets, map),
