@@ -104,7 +104,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 fn report(error: &anyhow::Error) -> ExitCode {
     output::complain(&format!("error: {error:#}"));
-    let usage = error.chain().any(|cause| cause.is::<UsageError>() || cause.is::<config::ConfigError>() || cause.is::<replay::NotReplayed>());
+    let usage =
+        error.chain().any(|cause| cause.is::<UsageError>() || cause.is::<config::ConfigError>() || cause.is::<replay::NotReplayed>());
     ExitCode::from(if usage { 2 } else { 1 })
 }
 

@@ -12,10 +12,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{Conductor, ConductorConfig, DeployConfig, Hardware};
-use wrought_drivers::journal::{Class, Journal, MemoryJournal, Record};
+use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, RecordedOperation, Setup};
+use wrought_domain::Principal;
+use wrought_drivers::journal::{Class, Record};
 use wrought_drivers::{Catalog, DriversConfig, Runtime, replay, shipped};
-use wrought_hardware::{AgentConfig, ImageConfig, RedfishConfig};
+use wrought_hardware::ImageConfig;
 use wrought_simulator::Fleet;
 use wrought_storage::{Durability, Store};
 
@@ -41,8 +42,14 @@ fn every_call_of_a_nodes_life_is_replayed_exactly_and_no_record_holds_a_secret()
             tokio::join!(host.agent_token(&uuid), host.to(&uuid, json!({"target": "active", "configdrive": drive}), "active"));
         host.to(&uuid, json!({"target": "deleted"}), "available").await;
 
-        let records = host.journal.take();
+        let (operations, records) = host.journal(&uuid).await;
         host.stop().await;
+        let kinds: Vec<&str> = operations.iter().map(|operation| operation.kind.as_str()).collect();
+        assert_eq!(kinds, ["clean", "deploy", "clean"], "a tear-down becomes a cleaning");
+        for operation in &operations {
+            assert!(operation.ended_at.is_some() && operation.error.is_none() && operation.user == "noauth", "{operation:?}");
+            assert!((1..64 << 10).contains(&operation.bytes), "{operation:?}");
+        }
         let functions: Vec<&str> = records.iter().map(|record| record.header.function.name()).collect();
         for function in ["prepare", "get-deploy-steps", "execute-deploy-step", "clean-up", "tear-down", "execute-clean-step"] {
             assert!(functions.contains(&function), "{function} is not in {functions:?}");
@@ -77,10 +84,9 @@ async fn replay_all(records: &Vec<Record>) {
     replay(catalog.runtime(), &driver, &other).await.unwrap_err();
 }
 
-/// A host in this process, with its journal at hand.
+/// A host in this process, with its store at hand.
 struct InProcess {
     conductor: Conductor,
-    journal: Arc<MemoryJournal>,
     closing: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     api: Api,
@@ -90,23 +96,27 @@ struct InProcess {
 impl InProcess {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Arc::new(MemoryJournal::default());
         let store = Store::open(&folder.path().join("data"), Durability::Normal).await.unwrap();
-        let config = ConductorConfig { poll_min_ms: 50, poll_max_ms: 500, ..ConductorConfig::default() };
-        let image = ImageConfig { allow_loopback: true, ..ImageConfig::default() };
-        let hardware = Hardware { redfish: RedfishConfig::default(), agent: AgentConfig::default(), image };
-        let drivers = folder.path().join("drivers");
-        let kept: Arc<dyn Journal> = journal.clone();
-        let conductor = Conductor::start(store, &drivers, config, DeployConfig::default(), DriversConfig::default(), hardware, Some(kept))
-            .await
-            .unwrap();
+        let runtime = Runtime::new(DriversConfig::default()).unwrap();
+        let catalog = Arc::new(Catalog::open(runtime, &folder.path().join("drivers")).await.unwrap());
+        let setup = Setup {
+            store,
+            catalog,
+            conductor: ConductorConfig { poll_min_ms: 50, poll_max_ms: 500, ..ConductorConfig::default() },
+            deploy: DeployConfig::default(),
+            hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
+            journal: JournalConfig::default(),
+            clock: Clock::default(),
+            passing: None,
+        };
+        let conductor = Conductor::start(setup).await.unwrap();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()));
         let service: Arc<dyn Service> = Arc::new(conductor.clone());
         let closing = CancellationToken::new();
         let router = wrought_api::router(service, ApiConfig::default());
         let server = tokio::spawn(wrought_api::serve(listener, router, closing.clone().cancelled_owned()));
-        Self { conductor, journal, closing, server, api, _folder: folder }
+        Self { conductor, closing, server, api, _folder: folder }
     }
 
     /// Asks for a provision target and waits for its end; the config drive in the store.
@@ -119,8 +129,7 @@ impl InProcess {
             (node["provision_state"] == state && node["reservation"].is_null()).then_some(())
         })
         .await;
-        let principal = wrought_domain::Principal::host();
-        let stored = self.conductor.store().node(&principal, &wrought_storage::NodeRef::parse(uuid)).await.unwrap().unwrap();
+        let stored = self.conductor.store().node(&Principal::host(), &wrought_storage::NodeRef::parse(uuid)).await.unwrap().unwrap();
         stored.value.instance_info.get("configdrive").and_then(|drive| drive.as_str()).unwrap_or_default().to_owned()
     }
 
@@ -128,6 +137,20 @@ impl InProcess {
     async fn agent_token(&self, uuid: &str) -> String {
         let node = wrought_domain::NodeId(uuid.parse().unwrap());
         until("an agent is known", async || self.conductor.store().agent_session(node).await.unwrap()).await.token
+    }
+
+    /// The node's operations, the first one first, and all of their calls.
+    async fn journal(&self, node: &str) -> (Vec<RecordedOperation>, Vec<Record>) {
+        let host = Principal::host();
+        let mut operations = self.conductor.journal(&host, Some(node), None, 100).await.unwrap();
+        operations.reverse();
+        let mut records = Vec::new();
+        for operation in &operations {
+            let (_, calls) = self.conductor.journaled(&host, &operation.id.to_string(), true).await.unwrap();
+            assert_eq!(u64::try_from(calls.len()).unwrap(), operation.calls);
+            records.extend(calls.into_iter().map(|call| call.record.unwrap().ended().expect("every call has ended")));
+        }
+        (operations, records)
     }
 
     async fn stop(self) {

@@ -1,6 +1,7 @@
 //! What the tests share: a host, a fleet, nodes, and waiting for things to come about.
 
 mod api;
+mod cli;
 mod component;
 mod host;
 mod node;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 pub use api::{Answer, Api};
+pub use cli::wrought;
 pub use component::{only_describes, wants_the_moon};
 pub use host::{Host, HostConfig};
 pub use node::{DRIVE_TEXT, Node};
