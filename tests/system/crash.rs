@@ -44,9 +44,6 @@ fn a_killed_host_goes_on_where_it_was() {
             let node = rested.iter().find(|node| node["uuid"] == uuid.as_str()).unwrap();
             expected.check(&world, node);
         }
-        let in_flight =
-            rested.iter().filter(|node| node["last_error"].as_str().is_some_and(|text| text.contains("the host stopped"))).count();
-        assert_eq!(in_flight, 1, "what waits or can be asked again is no victim");
     });
 }
 
@@ -121,7 +118,8 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
     cleaning.patch("/automated_clean", true.into()).await;
     cleaning.provision("manage").await;
     cleaning.provision("provide").await;
-    keep(&looping, "in a call", "deploy failed", None, Some("the host stopped while this step was executing"), 0);
+    // It is called again, because it had begun nothing, and breaks by itself.
+    keep(&looping, "in a call", "deploy failed", None, Some("CPU time"), 0);
     looping.provision("active").await;
     tokio::join!(waiting.pass("wait call-back"), booting.pass("wait call-back"), cleaning.pass("clean wait"));
     // Past the last call before the agent is waited for: what is called when the host is cut off is another's part.
@@ -179,15 +177,8 @@ fn a_host_that_is_killed_again_and_again_loses_no_node() {
         for (uuid, server) in nodes {
             let node = Node { world: &world, uuid, server };
             let rested = node.rest().await;
-            match rested["provision_state"].as_str().unwrap() {
-                "active" => assert_eq!(node.counts().image_writes, 1),
-                "deploy failed" => {
-                    let error = rested["last_error"].as_str().unwrap();
-                    assert!(error.contains("the host stopped while this step was executing"), "{error}");
-                    node.deploy().await;
-                }
-                other => panic!("{other}: {rested}"),
-            }
+            assert_eq!(rested["provision_state"], "active", "{rested}");
+            assert_eq!(node.counts().image_writes, 1);
         }
     });
 }

@@ -239,9 +239,7 @@ impl Run {
             // The request that begins the flow may be cut off, too: then it was not granted, or was and nobody was told.
             tokio::spawn(async move { api.try_send(Method::PUT, &path, |request| request.json(&body)).await })
         };
-        let watched = async {
-            if asking.await.unwrap().is_ok() { self.rest().await } else { std::future::pending().await }
-        };
+        let watched = async { if asking.await.unwrap().is_ok() { self.rest().await } else { std::future::pending().await } };
         let stopped = tokio::select! {
             _ = watched => false,
             () = stopper.died.notified() => true,
@@ -268,11 +266,14 @@ async fn every_moment(flow: Flow) {
     let uncut = Run::new(flow).await.finish(0, SignedDuration::ZERO).await;
     assert_eq!(uncut.state, flow.end(), "{uncut:?}");
     assert!(uncut.moments > 20, "{uncut:?}");
-    let ends: Vec<(usize, Ended)> = stream::iter(1..=uncut.moments)
-        .map(|at| async move { (at, tokio::spawn(async move { Run::new(flow).await.finish(at, SignedDuration::ZERO).await }).await.unwrap()) })
-        .buffer_unordered(SIDE_BY_SIDE)
-        .collect()
-        .await;
+    let ends: Vec<(usize, Ended)> =
+        stream::iter(1..=uncut.moments)
+            .map(|at| async move {
+                (at, tokio::spawn(async move { Run::new(flow).await.finish(at, SignedDuration::ZERO).await }).await.unwrap())
+            })
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
     let mut faults = Vec::new();
     for (at, ended) in &ends {
         if let Some(fault) = fault(flow, &uncut, ended) {

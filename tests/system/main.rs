@@ -14,6 +14,7 @@ mod crash_points;
 mod disconnects;
 mod failures;
 mod fake_hardware;
+mod fleet_crash;
 mod hostile_guests;
 mod journal;
 mod lifecycle;

@@ -213,8 +213,8 @@ impl CallState {
         Ok(answer.map_err(types::Error::from))
     }
 
-    async fn passing(&self, moment: Moment) {
-        if let Some(journal) = &self.journal {
+    async fn passing(&mut self, moment: Moment) {
+        if let Some(journal) = self.journal.clone() {
             journal.passing(moment).await;
         }
     }

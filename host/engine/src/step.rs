@@ -449,7 +449,6 @@ impl<'a> Run<'a> {
     }
 }
 
-
 /// `from` plus milliseconds, as far as time goes.
 pub(crate) fn later(from: Timestamp, milliseconds: i64) -> Timestamp {
     from.checked_add(SignedDuration::from_millis(milliseconds)).unwrap_or(Timestamp::MAX)

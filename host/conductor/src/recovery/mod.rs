@@ -8,6 +8,7 @@ mod settle;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::SignedDuration;
 use wrought_domain::{DriverName, OperationId};
 use wrought_engine::{Event, Returned};
@@ -20,6 +21,9 @@ pub use effects::{EFFECTS, EffectRule};
 use plan::OpenCall;
 pub use plan::{Planned, RecoveryAction, RecoveryPlan};
 pub(crate) use settle::Settled;
+
+/// Operations that are adopted side by side.
+const ADOPTIONS: usize = 256;
 
 /// The calls that were cut off, until they are gone on with.
 #[derive(Default)]
@@ -41,21 +45,31 @@ impl Recovering {
 impl Conductor {
     /// Goes on with the operations that were open when the process ended, as [`RecoveryPlan`] says.
     pub(crate) async fn recover(&self) -> Result<(), StoreError> {
+        let began = std::time::Instant::now();
         let plan = RecoveryPlan::of(&self.0.store, self.now()).await?;
-        for Planned { node, operation, kind, phase, down_s, action, open, .. } in plan.operations {
-            tracing::info!(%node, %operation, kind, ?phase, down_s, %action, "going on after a restart");
-            // Two operations of one node cannot be open, so what is adopted is what was planned for.
-            self.0.store.adopt(node, &self.0.host).await?;
-            if let Some(open) = open {
-                self.0.recovering.put(operation, open);
-            }
-            let event = match action {
-                RecoveryAction::Fail { why } => Event::Returned(Returned::Fault(why)),
-                _ => Event::Interrupted { down: SignedDuration::from_secs(down_s) },
-            };
-            let this = self.clone();
-            self.spawn(async move { this.handle(node, None, event, Seen::default()).await });
+        let operations = plan.operations.len();
+        // Side by side, so that the store commits them in groups.
+        stream::iter(plan.operations).map(Ok).try_for_each_concurrent(ADOPTIONS, |planned| self.go_on(planned)).await?;
+        if operations > 0 {
+            tracing::info!(operations, ms = began.elapsed().as_millis(), "all open operations are being worked on again");
         }
+        Ok(())
+    }
+
+    async fn go_on(&self, planned: Planned) -> Result<(), StoreError> {
+        let Planned { node, operation, kind, phase, down_s, action, open, .. } = planned;
+        tracing::info!(%node, %operation, kind, ?phase, down_s, %action, "going on after a restart");
+        // Two operations of one node cannot be open, so what is adopted is what was planned for.
+        self.0.store.adopt(node, &self.0.host).await?;
+        if let Some(open) = open {
+            self.0.recovering.put(operation, open);
+        }
+        let event = match action {
+            RecoveryAction::Fail { why } => Event::Returned(Returned::Fault(why)),
+            _ => Event::Interrupted { down: SignedDuration::from_secs(down_s) },
+        };
+        let this = self.clone();
+        self.spawn(async move { this.handle(node, None, event, Seen::default()).await });
         Ok(())
     }
 }
