@@ -135,7 +135,10 @@ impl Conductor {
         // Under the gate, so that a heartbeat on its way cannot bring the session back.
         let gate = self.gate(node);
         let _inside = gate.lock().await;
-        self.0.store.delete_agent_session(node).await.map_err(|error| convert::store_error(&error))?;
+        // Mostly there is none, and then it costs no commit.
+        if self.agent_session(node).await?.is_some() {
+            self.0.store.delete_agent_session(node).await.map_err(|error| convert::store_error(&error))?;
+        }
         self.0.agents.end(node);
         Ok(())
     }
