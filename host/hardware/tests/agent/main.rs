@@ -227,7 +227,7 @@ fn self_signed(name: &str, change: impl Fn(&mut CertificateParams)) -> (String, 
 async fn ping(certificate: &(String, String), verify: AgentTls, config: AgentConfig) -> Result<(), Kind> {
     let server = TlsServer::start(&certificate.0, &certificate.1, router(Shared::default())).await;
     let client = AgentClients::new(config).client(&endpoint(server.url(), verify)).unwrap();
-    client.started_at().await.map_err(|error| error.kind)
+    client.started_at().await.map(drop).map_err(|error| error.kind)
 }
 
 #[tokio::test]
