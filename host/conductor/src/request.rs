@@ -1,12 +1,13 @@
 //! What is asked of the conductor, and some of its answers.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde_json::Value;
 use wrought_domain::{Map, StepCall};
 
 /// The body of `PUT /v1/nodes/{node}/states/provision` but for its target.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct ProvisionRequest {
     /// Text (base64 of a gzipped ISO image, or a URL) or an object with `meta_data`,
     /// `network_data`, `user_data`, `vendor_data`.
@@ -19,8 +20,18 @@ pub struct ProvisionRequest {
     pub disable_ramdisk: bool,
 }
 
+impl fmt::Debug for ProvisionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvisionRequest")
+            .field("clean_steps", &self.clean_steps)
+            .field("deploy_steps", &self.deploy_steps)
+            .field("disable_ramdisk", &self.disable_ramdisk)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An agent's heartbeat.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Heartbeat {
     /// Where the agent listens.
     pub callback_url: String,
@@ -34,13 +45,29 @@ pub struct Heartbeat {
     pub peer: IpAddr,
 }
 
-/// The answer to an agent's lookup: what it may see of its node, and its configuration.
-#[derive(Debug, Clone, PartialEq)]
+impl fmt::Debug for Heartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heartbeat")
+            .field("callback_url", &self.callback_url)
+            .field("agent_version", &self.agent_version)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to an agent's lookup: what it may see of its node, and its configuration with its token.
+#[derive(Clone, PartialEq)]
 pub struct Lookup {
     /// `uuid`, `properties`, `instance_info`, `driver_internal_info`, masked.
     pub node: Map,
     /// `heartbeat_timeout`, `agent_token` and the rest.
     pub config: Map,
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup").field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 /// One row of `GET /v1/nodes/{node}/validate`.
