@@ -107,7 +107,7 @@ pub async fn replay(runtime: &Runtime, driver: &Driver, record: &Record) -> Resu
     }
     if let Some(unasked) = record.entries.get(at) {
         let replayed = outcome.answer.as_ref().err().map_or_else(|| "the end of the call".to_owned(), Fault::to_string);
-        return Err(Divergence { at, recorded: format!("{} {}", unasked.function, unasked.args).chars().take(400).collect(), replayed });
+        return Err(Divergence { at, recorded: format!("{} {}", unasked.function, unasked.args), replayed });
     }
     if circumstance.is_some() {
         return Ok(());
@@ -122,7 +122,7 @@ pub async fn replay(runtime: &Runtime, driver: &Driver, record: &Record) -> Resu
 /// An outcome as text, without what tells the builds of a driver apart.
 fn comparable(outcome: &Outcome) -> String {
     let answer = outcome.answer.as_ref().map_err(|fault| (&fault.function, fault.host_calls, &fault.cause));
-    serde_json::to_string(&(answer, &outcome.state, &outcome.reports)).unwrap_or_default()
+    serde_json::json!({ "answer": answer, "state": outcome.state, "reports": outcome.reports }).to_string()
 }
 
 /// Where a replay went another way.

@@ -29,6 +29,9 @@ const IMPORT_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes that the recorded arguments and answers of one call may take in memory.
 const MAX_RECORD: usize = 8 << 20;
 
+/// Characters of a host call in the fault of a live call that diverged.
+const MAX_DIVERGENCE: usize = 400;
+
 /// Elements of a table.
 pub(crate) const MAX_TABLE: usize = 30_000;
 
@@ -262,9 +265,10 @@ impl CallState {
     }
 
     fn replayed(&mut self, function: &str, class: Class, args: &Value) -> wasmtime::Result<Option<Value>> {
-        let diverged = |at: usize, recorded: String| {
-            wasmtime::Error::new(Cause::Diverged { at, recorded, asked: format!("{function} {args}").chars().take(400).collect() })
-        };
+        // What ends a live call becomes part of `last_error`; whoever replays one wants to see all of it.
+        let most = if self.live { MAX_DIVERGENCE } else { usize::MAX };
+        let shown = |function: &str, args: &Value| format!("{function} {args}").chars().take(most).collect::<String>();
+        let diverged = |at: usize, recorded: String| wasmtime::Error::new(Cause::Diverged { at, recorded, asked: shown(function, args) });
         let at = self.entries.len();
         match self.recorded.pop_front() {
             None if self.live => Ok(None),
@@ -278,7 +282,7 @@ impl CallState {
                 self.entries.push(entry);
                 answer.map(Some).ok_or_else(|| diverged(at, "an intent without an answer".into()))
             }
-            Some(entry) => Err(diverged(at, format!("{} {}", entry.function, entry.args).chars().take(400).collect())),
+            Some(entry) => Err(diverged(at, shown(&entry.function, &entry.args))),
         }
     }
 }
