@@ -184,7 +184,7 @@ impl Replayed<'_> {
         let Self { call, record, divergence } = self;
         let divergence = divergence.as_ref().map(|Divergence { at, recorded, replayed }| {
             let expected = record.entries.get(*at).map_or_else(|| json!(recorded), |entry| json!(entry));
-            json!({ "at": at, "expected": expected, "made": replayed })
+            json!({ "at": at, "expected": expected, "made": made(replayed) })
         });
         json!({
             "call": call.id,
@@ -237,6 +237,12 @@ fn told(export: &Export, replayed: &[Replayed<'_>], diverged: usize) -> String {
     };
     text.push_str(&format!("\n\n{end}"));
     text
+}
+
+/// A host call as the record has it, where it is one and whole.
+fn made(text: &str) -> Value {
+    let call = text.split_once(' ').and_then(|(function, args)| Some((function, serde_json::from_str::<Value>(args).ok()?)));
+    call.map_or_else(|| text.into(), |(function, args)| json!({ "function": function, "args": args }))
 }
 
 fn function(record: &Recorded) -> String {
