@@ -90,7 +90,7 @@ impl Conductor {
                 (Event::Tested { met }, seen)
             }
             Command::ReadPower => self.read_power(node).await,
-            Command::SetPower(action) => (Event::Returned(self.set_bmc_power(node, action).await), Seen::default()),
+            Command::SetPower(action) => (Event::Returned(self.set_bmc_power(node, operation, action).await), Seen::default()),
         }
     }
 
@@ -113,8 +113,13 @@ impl Conductor {
         (Event::Returned(returned), Seen::default())
     }
 
-    async fn set_bmc_power(&self, node: &Node, action: PowerAction) -> Returned {
+    async fn set_bmc_power(&self, node: &Node, operation: &Operation, action: PowerAction) -> Returned {
         let set = async {
+            let held = self.0.store.holds(node.uuid, operation.id, operation.fence).await;
+            if !held.map_err(|error| convert::store_error(&error))? {
+                let text = "this operation does not hold the node any more";
+                return Err(DriverError::new(ErrorKind::Locked, "wrought.StaleFence", text));
+            }
             let bmc = self.0.machines.bmc(node)?;
             // Whatever agent ran there is gone after this, or will be soon: it is not to be believed any more.
             self.forget_agent(node.uuid).await?;
