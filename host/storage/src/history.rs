@@ -1,13 +1,14 @@
 //! What happened to nodes, for people.
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 use wrought_domain::NodeId;
 use wrought_engine::{HistoryEntry, Severity};
 
 use crate::error::is_dangling;
 use crate::query::Page;
+use crate::script::Script;
 use crate::{Store, StoreError, document};
 
 /// Entries kept for a node; Ironic's `node_history_max_entries`.
@@ -61,23 +62,19 @@ fn record(row: Row) -> Result<HistoryRecord, StoreError> {
     })
 }
 
-/// Adds entries within a unit of the writer.
-pub(crate) async fn insert(
-    db: &mut SqliteConnection,
-    node: NodeId,
-    entries: &[HistoryEntry],
-    user: &str,
-    conductor: Option<&str>,
-) -> Result<(), sqlx::Error> {
+/// Adds entries.
+pub(crate) fn insert(script: &mut Script, node: NodeId, entries: &[HistoryEntry], user: &str, conductor: Option<&str>) {
     let now = Timestamp::now().as_microsecond();
-    let sql = "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     for entry in entries {
         let severity = match entry.severity {
             Severity::Info => "INFO",
             Severity::Error => "ERROR",
         };
-        sqlx::query(sql)
+        script
+            .add(
+                "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )
             .bind(Uuid::new_v4().to_string())
             .bind(node.to_string())
             .bind(now)
@@ -85,17 +82,17 @@ pub(crate) async fn insert(
             .bind(entry.event_type.clone())
             .bind(entry.event.clone())
             .bind(user.to_owned())
-            .bind(conductor.map(str::to_owned))
-            .execute(&mut *db)
-            .await?;
+            .bind(conductor.map(str::to_owned));
     }
-    Ok(())
 }
 
 /// Drops what is older than the node's latest entries.
-pub(crate) async fn trim(db: &mut SqliteConnection, node: NodeId) -> Result<(), sqlx::Error> {
-    let sql = "DELETE FROM history WHERE node = $1 AND id <= (SELECT id FROM history WHERE node = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
-    sqlx::query(sql).bind(node.to_string()).bind(KEPT).execute(db).await.map(drop)
+pub(crate) fn trim(script: &mut Script, node: NodeId) {
+    script
+        .add("DELETE FROM history WHERE node = ? AND id <= (SELECT id FROM history WHERE node = ? ORDER BY id DESC LIMIT 1 OFFSET ?)")
+        .bind(node.to_string())
+        .bind(node.to_string())
+        .bind(KEPT);
 }
 
 impl Store {
@@ -104,11 +101,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], or the database fails.
     pub async fn record(&self, node: NodeId, entries: Vec<HistoryEntry>, user: &str, conductor: Option<&str>) -> Result<(), StoreError> {
-        let (user, conductor) = (user.to_owned(), conductor.map(str::to_owned));
+        let mut script = Script::default();
+        insert(&mut script, node, &entries, user, conductor);
+        trim(&mut script, node);
         self.write(move |db| {
             Box::pin(async move {
-                match insert(db, node, &entries, &user, conductor.as_deref()).await {
-                    Ok(()) => Ok(trim(db, node).await?),
+                match script.run(db).await {
+                    Ok(()) => Ok(()),
                     Err(error) if is_dangling(&error) => Err(StoreError::no_node(node)),
                     Err(error) => Err(error.into()),
                 }

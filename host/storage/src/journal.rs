@@ -1,9 +1,9 @@
 //! The journal's tables: chunks of driver calls, as the drivers' crate packs them. Nothing in here looks into a chunk.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use wrought_domain::{Digest, DriverName, Fence, NodeId, OperationId};
 
+use crate::script::Script;
 use crate::{Store, StoreError, document};
 
 /// Operations purged in one transaction.
@@ -121,58 +121,85 @@ fn operation(row: OperationRow) -> Result<StoredOperation, StoreError> {
     })
 }
 
-/// Writes a chunk within a unit of the writer.
-pub(crate) async fn put(db: &mut SqliteConnection, write: &JournalWrite, fence: Fence) -> Result<(), sqlx::Error> {
+/// Writes a chunk.
+pub(crate) fn put(script: &mut Script, write: &JournalWrite, fence: Fence) {
     let JournalWrite { call, about, seq, data, parts, outcome } = write;
     let id = call.operation.to_string();
     let bytes = parts.iter().map(|(_, data)| data.len()).sum::<usize>().saturating_add(data.len());
-    let now = Timestamp::now().as_microsecond();
-    let sql = "INSERT INTO journal_operations (operation, node, kind, user_name, began_at, calls, bytes) VALUES ($1, $2, $3, $4, $5, 1, $6) \
-         ON CONFLICT (operation) DO UPDATE SET calls = calls + $7, bytes = bytes + excluded.bytes, kind = excluded.kind";
-    sqlx::query(sql)
+    script
+        .add(
+            "INSERT INTO journal_operations (operation, node, kind, user_name, began_at, calls, bytes) VALUES (?, ?, ?, ?, ?, 1, ?) \
+             ON CONFLICT (operation) DO UPDATE SET calls = calls + ?, bytes = bytes + excluded.bytes, kind = excluded.kind",
+        )
         .bind(id.clone())
         .bind(about.node.to_string())
         .bind(about.kind)
         .bind(about.user.clone())
         .bind(about.began_at.as_microsecond())
         .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
-        .bind(i64::from(*seq == 0))
-        .execute(&mut *db)
-        .await?;
+        .bind(i64::from(*seq == 0));
     for (part, data) in parts {
-        sqlx::query("INSERT INTO journal_parts (operation, id, data) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        script
+            .add("INSERT INTO journal_parts (operation, id, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(id.clone())
             .bind(part.to_vec())
-            .bind(data.clone())
-            .execute(&mut *db)
-            .await?;
+            .bind(data.clone());
     }
-    let ended_at = outcome.map(|_| now);
+    let ended_at = outcome.map(|_| Timestamp::now().as_microsecond());
+    let (turn, driver, fence) = (document::signed(call.turn), call.driver.to_string(), document::signed(fence.0));
     if *seq == 0 {
-        let sql = "INSERT INTO journal_calls (operation, turn, driver, digest, function, step, fence, began_at, ended_at, outcome, data) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let query = sqlx::query(sql).bind(id).bind(document::signed(call.turn)).bind(call.driver.to_string()).bind(call.digest.to_string());
-        let query = query.bind(call.function.clone()).bind(call.step.clone()).bind(document::signed(fence.0));
-        query.bind(call.began_at.as_microsecond()).bind(ended_at).bind(*outcome).bind(data.clone()).execute(db).await?;
-        return Ok(());
+        script
+            .add(
+                "INSERT INTO journal_calls (operation, turn, driver, digest, function, step, fence, began_at, ended_at, outcome, data) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(id)
+            .bind(turn)
+            .bind(driver)
+            .bind(call.digest.to_string())
+            .bind(call.function.clone())
+            .bind(call.step.clone())
+            .bind(fence)
+            .bind(call.began_at.as_microsecond())
+            .bind(ended_at)
+            .bind(*outcome)
+            .bind(data.clone());
+        return;
     }
-    let sql = "UPDATE journal_calls SET ended_at = $4, outcome = $5, fence = $6 WHERE operation = $1 AND turn = $2 AND driver = $3 RETURNING id";
-    let query = sqlx::query_scalar(sql).bind(id).bind(document::signed(call.turn)).bind(call.driver.to_string());
-    let row: i64 = query.bind(ended_at).bind(*outcome).bind(document::signed(fence.0)).fetch_one(&mut *db).await?;
-    let query = sqlx::query("INSERT INTO journal_chunks (call, seq, data) VALUES ($1, $2, $3)").bind(row).bind(i64::from(*seq));
-    query.bind(data.clone()).execute(db).await.map(drop)
+    script
+        .add("UPDATE journal_calls SET ended_at = ?, outcome = ?, fence = ? WHERE operation = ? AND turn = ? AND driver = ?")
+        .bind(ended_at)
+        .bind(*outcome)
+        .bind(fence)
+        .bind(id.clone())
+        .bind(turn)
+        .bind(driver.clone());
+    // Without the call, which cannot be, NULL is refused.
+    script
+        .add(
+            "INSERT INTO journal_chunks (call, seq, data) \
+             VALUES ((SELECT id FROM journal_calls WHERE operation = ? AND turn = ? AND driver = ?), ?, ?)",
+        )
+        .bind(id)
+        .bind(turn)
+        .bind(driver)
+        .bind(i64::from(*seq))
+        .bind(data.clone());
 }
 
 /// Puts the open call of an operation under the fence of who goes on with it.
-pub(crate) async fn adopt(db: &mut SqliteConnection, operation: OperationId, fence: Fence) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("UPDATE journal_calls SET fence = $2 WHERE operation = $1 AND ended_at IS NULL").bind(operation.to_string());
-    query.bind(document::signed(fence.0)).execute(db).await.map(drop)
+pub(crate) fn adopt(script: &mut Script, operation: OperationId, fence: Fence) {
+    let sql = "UPDATE journal_calls SET fence = ? WHERE operation = ? AND ended_at IS NULL";
+    script.add(sql).bind(document::signed(fence.0)).bind(operation.to_string());
 }
 
-/// Notes that an operation has ended.
-pub(crate) async fn end(db: &mut SqliteConnection, operation: &str, error: Option<&str>) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("UPDATE journal_operations SET ended_at = $2, error = $3 WHERE operation = $1").bind(operation.to_owned());
-    query.bind(Timestamp::now().as_microsecond()).bind(error.map(str::to_owned)).execute(db).await.map(drop)
+/// Notes that the open operation of a node ends.
+pub(crate) fn end(script: &mut Script, node: NodeId, error: Option<&str>) {
+    script
+        .add("UPDATE journal_operations SET ended_at = ?, error = ? WHERE operation = (SELECT id FROM operations WHERE node = ?)")
+        .bind(Timestamp::now().as_microsecond())
+        .bind(error.map(str::to_owned))
+        .bind(node.to_string());
 }
 
 impl Store {
@@ -182,17 +209,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::StaleFence`] when it does not hold the node; the database fails.
     pub async fn journal_intent(&self, write: JournalWrite, fence: Fence) -> Result<(), StoreError> {
-        self.write(move |db| {
-            Box::pin(async move {
-                let node = write.about.node;
-                if !holds(db, node, write.call.operation, fence).await? {
-                    return Err(StoreError::StaleFence(node));
-                }
-                put(db, &write, fence).await?;
-                Ok(())
-            })
-        })
-        .await
+        let node = write.about.node;
+        let mut script = Script::default();
+        holds(&mut script, node, write.call.operation, fence);
+        put(&mut script, &write, fence);
+        self.write(move |db| Box::pin(async move { script.run_if(db).await?.map(drop).ok_or(StoreError::StaleFence(node)) })).await
     }
 
     /// Whether an operation holds its node under this fence.
@@ -200,8 +221,9 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn holds(&self, node: NodeId, operation: OperationId, fence: Fence) -> Result<bool, StoreError> {
-        let mut reads = self.reads().acquire().await?;
-        Ok(holds(&mut reads, node, operation, fence).await?)
+        let mut script = Script::default();
+        holds(&mut script, node, operation, fence);
+        Ok(script.run_if(&mut *self.reads().acquire().await?).await?.is_some())
     }
 
     /// The call of an operation that has this number and has not ended, if there is one, with its chunks.
@@ -232,8 +254,9 @@ impl Store {
     async fn calls_where(&self, condition: &'static str, value: String) -> Result<Vec<StoredCall>, StoreError> {
         let sql = format!("{CALL} WHERE {condition} ORDER BY id");
         let rows: Vec<CallRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(value.clone()).fetch_all(self.reads()).await?;
-        let sql =
-            format!("SELECT call, data FROM journal_chunks WHERE call IN (SELECT id FROM journal_calls WHERE {condition}) ORDER BY call, seq");
+        let sql = format!(
+            "SELECT call, data FROM journal_chunks WHERE call IN (SELECT id FROM journal_calls WHERE {condition}) ORDER BY call, seq"
+        );
         let more: Vec<(i64, Vec<u8>)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(value).fetch_all(self.reads()).await?;
         let mut more = more.into_iter().peekable();
         let mut calls = Vec::with_capacity(rows.len());
@@ -278,8 +301,7 @@ impl Store {
     /// The database fails.
     pub async fn journal_operation(&self, id: OperationId) -> Result<Option<StoredOperation>, StoreError> {
         let sql = format!("{OPERATION}{}", " WHERE operation = $1");
-        let row: Option<OperationRow> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(self.reads()).await?;
+        let row: Option<OperationRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(self.reads()).await?;
         row.map(operation).transpose()
     }
 
@@ -293,7 +315,8 @@ impl Store {
         before: Option<Timestamp>,
         limit: u32,
     ) -> Result<Vec<StoredOperation>, StoreError> {
-        let sql = format!("{OPERATION}{}", " WHERE ($1 IS NULL OR node = $1) AND ($2 IS NULL OR began_at < $2) ORDER BY began_at DESC LIMIT $3");
+        let sql =
+            format!("{OPERATION}{}", " WHERE ($1 IS NULL OR node = $1) AND ($2 IS NULL OR began_at < $2) ORDER BY began_at DESC LIMIT $3");
         let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(node.map(|node| node.to_string()));
         let rows: Vec<OperationRow> =
             query.bind(before.map(Timestamp::as_microsecond)).bind(i64::from(limit)).fetch_all(self.reads()).await?;
@@ -335,7 +358,8 @@ impl Store {
         let host = host.to_owned();
         self.write(move |db| {
             Box::pin(async move {
-                let sql = "INSERT INTO hosts (name, alive_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET alive_at = excluded.alive_at";
+                let sql =
+                    "INSERT INTO hosts (name, alive_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET alive_at = excluded.alive_at";
                 sqlx::query(sql).bind(host).bind(now.as_microsecond()).execute(db).await?;
                 Ok(())
             })
@@ -353,11 +377,14 @@ impl Store {
     }
 }
 
-
-async fn holds(db: &mut SqliteConnection, node: NodeId, operation: OperationId, fence: Fence) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT COUNT(*) FROM nodes n JOIN operations o ON o.node = n.uuid \
-         WHERE n.uuid = $1 AND n.fence = $2 AND n.reservation IS NOT NULL AND o.id = $3";
-    let query = sqlx::query_scalar(sql).bind(node.to_string()).bind(document::signed(fence.0)).bind(operation.to_string());
-    let count: i64 = query.fetch_one(db).await?;
-    Ok(count == 1)
+/// Finds a row if the operation holds its node under this fence.
+fn holds(script: &mut Script, node: NodeId, operation: OperationId, fence: Fence) {
+    script
+        .add(
+            "SELECT 1 FROM nodes n JOIN operations o ON o.node = n.uuid \
+             WHERE n.uuid = ? AND n.fence = ? AND n.reservation IS NOT NULL AND o.id = ?",
+        )
+        .bind(node.to_string())
+        .bind(document::signed(fence.0))
+        .bind(operation.to_string());
 }

@@ -17,6 +17,7 @@ mod port;
 mod query;
 mod reseal;
 mod schema;
+mod script;
 mod seal;
 mod session;
 mod writer;

@@ -10,8 +10,9 @@ use wrought_domain::{DriverName, Fence, NodeId};
 use wrought_engine::{Advance, Operation, Wipe};
 
 use crate::document::Table;
-use crate::node::{Revision, bind, current, explain, node_columns};
 use crate::journal::JournalWrite;
+use crate::node::{Revision, bind, current, explain, node_columns};
+use crate::script::Script;
 use crate::seal::KeyRing;
 use crate::{Store, StoreError, document, history, journal};
 
@@ -48,14 +49,14 @@ pub struct Commit<'a> {
 const RESERVE: &str = concat!(
     "UPDATE nodes SET ",
     node_columns!(),
-    ", reservation = $27, fence = fence + $28, revision = revision + 1 WHERE uuid = $1 AND revision = $29 AND reservation IS NULL RETURNING fence"
+    ", reservation = ?, fence = fence + ?, revision = revision + 1 WHERE uuid = ? AND revision = ? AND reservation IS NULL RETURNING fence"
 );
 
 const ADVANCE: &str = concat!(
     "UPDATE nodes SET ",
     node_columns!(),
-    ", reservation = CASE WHEN $27 THEN reservation ELSE NULL END, revision = revision + 1 \
-     WHERE uuid = $1 AND revision = $28 AND fence = $29 AND reservation IS NOT NULL"
+    ", reservation = CASE WHEN ? THEN reservation ELSE NULL END, revision = revision + 1 \
+     WHERE uuid = ? AND revision = ? AND fence = ? AND reservation IS NOT NULL RETURNING revision"
 );
 
 /// The id that a driver's state is sealed for.
@@ -63,29 +64,32 @@ fn state_id(node: NodeId, driver: impl Display) -> String {
     format!("{node}/{driver}")
 }
 
-async fn put_operation(db: &mut SqliteConnection, node: NodeId, id: &str, due: Option<Timestamp>, doc: Vec<u8>) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO operations (node, id, due_at, doc) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (node) DO UPDATE SET id = excluded.id, due_at = excluded.due_at, doc = excluded.doc";
-    let query = sqlx::query(sql).bind(node.to_string()).bind(id.to_owned()).bind(due.map(Timestamp::as_microsecond));
-    query.bind(doc).execute(db).await.map(drop)
+fn put_operation(script: &mut Script, node: NodeId, id: &str, due: Option<Timestamp>, doc: Vec<u8>) {
+    script
+        .add(
+            "INSERT INTO operations (node, id, due_at, doc) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (node) DO UPDATE SET id = excluded.id, due_at = excluded.due_at, doc = excluded.doc",
+        )
+        .bind(node.to_string())
+        .bind(id.to_owned())
+        .bind(due.map(Timestamp::as_microsecond))
+        .bind(doc);
 }
 
-async fn end_operation(db: &mut SqliteConnection, node: NodeId, error: Option<&str>) -> Result<(), sqlx::Error> {
-    let sql = "DELETE FROM operations WHERE node = $1 RETURNING id";
-    let ended: Option<String> = sqlx::query_scalar(sql).bind(node.to_string()).fetch_optional(&mut *db).await?;
-    if let Some(operation) = ended {
-        journal::end(db, &operation, error).await?;
-    }
-    sqlx::query("DELETE FROM shared_locks WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
+fn end_operation(script: &mut Script, node: NodeId, error: Option<&str>) {
+    journal::end(script, node, error);
+    script.add("DELETE FROM operations WHERE node = ?").bind(node.to_string());
+    script.add("DELETE FROM shared_locks WHERE node = ?").bind(node.to_string());
     // The agent of this operation is not to be believed in the next one.
-    sqlx::query("DELETE FROM agent_sessions WHERE node = $1").bind(node.to_string()).execute(&mut *db).await?;
-    history::trim(db, node).await
+    script.add("DELETE FROM agent_sessions WHERE node = ?").bind(node.to_string());
 }
 
-async fn put_state(db: &mut SqliteConnection, node: NodeId, driver: &str, doc: Vec<u8>) -> Result<(), sqlx::Error> {
-    let sql =
-        "INSERT INTO driver_state (node, driver, doc) VALUES ($1, $2, $3) ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc";
-    sqlx::query(sql).bind(node.to_string()).bind(driver.to_owned()).bind(doc).execute(db).await.map(drop)
+fn put_state(script: &mut Script, node: NodeId, driver: &str, doc: Vec<u8>) {
+    script
+        .add("INSERT INTO driver_state (node, driver, doc) VALUES (?, ?, ?) ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc")
+        .bind(node.to_string())
+        .bind(driver.to_owned())
+        .bind(doc);
 }
 
 async fn wipe_state(db: &mut SqliteConnection, keys: &KeyRing, node: NodeId, wipe: Wipe) -> Result<(), StoreError> {
@@ -95,15 +99,16 @@ async fn wipe_state(db: &mut SqliteConnection, keys: &KeyRing, node: NodeId, wip
     }
     let query = sqlx::query_as("SELECT driver, doc FROM driver_state WHERE node = $1").bind(node.to_string());
     let states: Vec<(String, Vec<u8>)> = query.fetch_all(&mut *db).await?;
+    let mut script = Script::default();
     for (driver, doc) in states {
         let id = state_id(node, &driver);
         let mut state: Value = document::open(keys, Table::DriverState, &id, &doc)?;
         if let Some(kept) = state.get_mut("operation").filter(|kept| kept.as_object().is_some_and(|map| !map.is_empty())) {
             *kept = Value::Object(serde_json::Map::new());
-            put_state(db, node, &driver, document::seal(keys, Table::DriverState, &id, &state)?).await?;
+            put_state(&mut script, node, &driver, document::seal(keys, Table::DriverState, &id, &state)?);
         }
     }
-    Ok(())
+    Ok(script.run(db).await?)
 }
 
 /// Why a fenced write of a node hit no row.
@@ -131,9 +136,13 @@ impl Store {
         let keys = Arc::clone(self.keys());
         self.write(move |db| {
             Box::pin(async move {
-                let query = bind(RESERVE, &node, doc).bind(operation.is_some().then(|| host.clone()));
-                let query = query.bind(i64::from(operation.is_some())).bind(document::signed(revision.0));
-                let row = match query.fetch_optional(&mut *db).await {
+                let mut script = Script::default();
+                bind(&mut script, RESERVE, &node, doc)
+                    .bind(operation.is_some().then(|| host.clone()))
+                    .bind(i64::from(operation.is_some()))
+                    .bind(node.uuid.to_string())
+                    .bind(document::signed(revision.0));
+                let row = match script.run_if(&mut *db).await {
                     Ok(row) => row,
                     Err(error) => return Err(explain(db, &node, error).await),
                 };
@@ -144,16 +153,18 @@ impl Store {
                     });
                 };
                 let fence = Fence(document::unsigned(sqlx::Row::try_get(&row, 0)?));
+                let mut script = Script::default();
                 if let Some(mut operation) = operation {
                     operation.fence = fence;
                     let doc = document::seal(&keys, Table::Operations, node.uuid, &operation)?;
-                    put_operation(db, node.uuid, &operation.id.to_string(), operation.due(), doc).await?;
+                    put_operation(&mut script, node.uuid, &operation.id.to_string(), operation.due(), doc);
                 }
+                history::insert(&mut script, node.uuid, &entries, &user, Some(&host));
+                history::trim(&mut script, node.uuid);
+                script.run(&mut *db).await?;
                 if let Some(wipe) = wipe {
                     wipe_state(db, &keys, node.uuid, wipe).await?;
                 }
-                history::insert(db, node.uuid, &entries, &user, Some(&host)).await?;
-                history::trim(db, node.uuid).await?;
                 Ok(Held { fence, revision: Revision(revision.0.saturating_add(1)) })
             })
         })
@@ -168,42 +179,40 @@ impl Store {
     /// [`StoreError::Stale`] when somebody else patched the node since: read it and step again.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<Revision, StoreError> {
         let Commit { advance, revision, fence, driver_state, journal, user } = commit;
-        let (mut node, entries, wipe) = (advance.next.node.clone(), advance.history.clone(), advance.wipe);
-        let (id, user, journal) = (node.uuid, user.to_owned(), journal.to_vec());
+        let (mut node, wipe) = (advance.next.node.clone(), advance.wipe);
+        let id = node.uuid;
         node.updated_at = Some(Timestamp::now());
         let keys = Arc::clone(self.keys());
         let doc = document::seal(&keys, Table::Nodes, id, &node)?;
-        let operation = match &advance.next.operation {
+        let mut script = Script::default();
+        bind(&mut script, ADVANCE, &node, doc)
+            .bind(advance.next.operation.is_some())
+            .bind(id.to_string())
+            .bind(document::signed(revision.0))
+            .bind(document::signed(fence.0));
+        let conductor = node.reservation.as_deref().or(node.conductor.as_deref());
+        history::insert(&mut script, id, &advance.history, user, conductor);
+        for write in journal {
+            journal::put(&mut script, write, fence);
+        }
+        match &advance.next.operation {
             Some(operation) => {
                 let kept = Operation { fence, ..operation.clone() };
-                Some((operation.id.to_string(), operation.due(), document::seal(&keys, Table::Operations, id, &kept)?))
+                let doc = document::seal(&keys, Table::Operations, id, &kept)?;
+                put_operation(&mut script, id, &operation.id.to_string(), operation.due(), doc);
             }
-            None => None,
-        };
-        let mut states = Vec::with_capacity(driver_state.len());
+            None => end_operation(&mut script, id, node.last_error.as_deref()),
+        }
         for (driver, state) in driver_state {
             let doc = document::seal(&keys, Table::DriverState, state_id(id, driver), state)?;
-            states.push((driver.to_string(), doc));
+            put_state(&mut script, id, driver.as_str(), doc);
         }
         self.write(move |db| {
             Box::pin(async move {
-                let query = bind(ADVANCE, &node, doc).bind(operation.is_some()).bind(document::signed(revision.0));
-                match query.bind(document::signed(fence.0)).execute(&mut *db).await {
-                    Ok(done) if done.rows_affected() == 1 => {}
-                    Ok(_) => return Err(refusal(db, &keys, id, fence).await),
+                match script.run_if(&mut *db).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Err(refusal(db, &keys, id, fence).await),
                     Err(error) => return Err(explain(db, &node, error).await),
-                }
-                let conductor = node.reservation.as_deref().or(node.conductor.as_deref());
-                history::insert(db, id, &entries, &user, conductor).await?;
-                for write in &journal {
-                    journal::put(db, write, fence).await?;
-                }
-                match operation {
-                    Some((operation, due, doc)) => put_operation(db, id, &operation, due, doc).await?,
-                    None => end_operation(db, id, node.last_error.as_deref()).await?,
-                }
-                for (driver, doc) in states {
-                    put_state(db, id, &driver, doc).await?;
                 }
                 if let Some(wipe) = wipe {
                     wipe_state(db, &keys, id, wipe).await?;
@@ -231,8 +240,10 @@ impl Store {
                 let taken: (i64, i64) = sqlx::query_as(sql).bind(node.to_string()).bind(host).fetch_one(&mut *db).await?;
                 operation.fence = Fence(document::unsigned(taken.0));
                 let doc = document::seal(&keys, Table::Operations, node, &operation)?;
-                put_operation(db, node, &operation.id.to_string(), operation.due(), doc).await?;
-                journal::adopt(db, operation.id, operation.fence).await?;
+                let mut script = Script::default();
+                put_operation(&mut script, node, &operation.id.to_string(), operation.due(), doc);
+                journal::adopt(&mut script, operation.id, operation.fence);
+                script.run(db).await?;
                 let held = Held { fence: operation.fence, revision: Revision(document::unsigned(taken.1)) };
                 Ok((operation, held))
             })

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 use wrought_domain::{Fence, Node, NodeId, Principal};
 
 use crate::document::Table;
 use crate::error::is_unique_violation;
 use crate::query::{NodeQuery, Visibility};
+use crate::script::Script;
 use crate::seal::KeyRing;
 use crate::{Duplicate, Store, StoreError, document};
 
@@ -73,31 +72,32 @@ pub(crate) fn stored(keys: &KeyRing, row: Row) -> Result<Stored<Node>, StoreErro
 }
 
 /// The columns that repeat what the document says, for filters, order and uniqueness, in the
-/// order in which [`bind`] gives them, `$1` to `$26`.
+/// order in which [`bind`] gives them.
 macro_rules! node_columns {
     () => {
-        "doc = $2, name = $3, driver = $4, instance_uuid = $5, instance_name = $6, chassis_uuid = $7, provision_state = $8, \
-         target_provision_state = $9, provision_updated_at = $10, power_state = $11, target_power_state = $12, maintenance = $13, \
-         fault = $14, resource_class = $15, conductor_group = $16, conductor = $17, owner = $18, lessee = $19, shard = $20, \
-         parent_node = $21, retired = $22, protected = $23, description = $24, created_at = $25, updated_at = $26"
+        "doc = ?, name = ?, driver = ?, instance_uuid = ?, instance_name = ?, chassis_uuid = ?, provision_state = ?, \
+         target_provision_state = ?, provision_updated_at = ?, power_state = ?, target_power_state = ?, maintenance = ?, \
+         fault = ?, resource_class = ?, conductor_group = ?, conductor = ?, owner = ?, lessee = ?, shard = ?, \
+         parent_node = ?, retired = ?, protected = ?, description = ?, created_at = ?, updated_at = ?"
     };
 }
 pub(crate) use node_columns;
 
-const INSERT: &str = "INSERT INTO nodes (uuid, doc, name, driver, instance_uuid, instance_name, chassis_uuid, provision_state, \
+const INSERT: &str = "INSERT INTO nodes (doc, name, driver, instance_uuid, instance_name, chassis_uuid, provision_state, \
      target_provision_state, provision_updated_at, power_state, target_power_state, maintenance, fault, resource_class, \
      conductor_group, conductor, owner, lessee, shard, parent_node, retired, protected, description, created_at, updated_at, \
-     fence, revision) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, 0, 1)";
+     uuid, fence, revision) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 1)";
 
-const UPDATE: &str = concat!("UPDATE nodes SET ", node_columns!(), ", revision = revision + 1 WHERE uuid = $1 AND revision = $27");
+const UPDATE: &str =
+    concat!("UPDATE nodes SET ", node_columns!(), ", revision = revision + 1 WHERE uuid = ? AND revision = ? RETURNING revision");
 
 const SELECT: &str = "SELECT uuid, doc, reservation, revision, fence FROM nodes WHERE uuid = $1";
 
-/// Binds `$1` to `$26`.
-pub(crate) fn bind<'q>(sql: &'static str, node: &Node, doc: Vec<u8>) -> Query<'q, Sqlite, SqliteArguments> {
-    sqlx::query(sql)
-        .bind(node.uuid.to_string())
+/// Adds a statement that begins with the columns of a node, and binds these.
+pub(crate) fn bind<'s>(script: &'s mut Script, sql: &'static str, node: &Node, doc: Vec<u8>) -> &'s mut Script {
+    script
+        .add(sql)
         .bind(doc)
         .bind(node.name.clone())
         .bind(node.driver.clone())
@@ -165,12 +165,11 @@ async fn replace(db: &mut SqliteConnection, keys: &KeyRing, before: &Stored<Node
     node.reservation.clone_from(&before.value.reservation);
     node.updated_at = Some(Timestamp::now());
     let doc = document::seal(keys, Table::Nodes, node.uuid, &node)?;
-    let written = bind(UPDATE, &node, doc).bind(document::signed(before.revision.0)).execute(&mut *db).await;
-    match written {
-        Ok(done) if done.rows_affected() == 1 => {
-            Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence })
-        }
-        Ok(_) => Err(StoreError::Stale { what: "node", id: node.uuid.to_string() }),
+    let mut script = Script::default();
+    bind(&mut script, UPDATE, &node, doc).bind(node.uuid.to_string()).bind(document::signed(before.revision.0));
+    match script.run_if(&mut *db).await {
+        Ok(Some(_)) => Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence }),
+        Ok(None) => Err(StoreError::Stale { what: "node", id: node.uuid.to_string() }),
         Err(error) => Err(explain(db, &node, error).await),
     }
 }
@@ -255,8 +254,10 @@ impl Store {
         let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
         self.write(move |db| {
             Box::pin(async move {
-                match bind(INSERT, &node, doc).execute(&mut *db).await {
-                    Ok(_) => Ok(Stored { value: node, revision: Revision(1), fence: Fence(0) }),
+                let mut script = Script::default();
+                bind(&mut script, INSERT, &node, doc).bind(node.uuid.to_string());
+                match script.run(&mut *db).await {
+                    Ok(()) => Ok(Stored { value: node, revision: Revision(1), fence: Fence(0) }),
                     Err(error) => Err(explain(db, &node, error).await),
                 }
             })
