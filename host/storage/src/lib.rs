@@ -25,7 +25,7 @@ mod writer;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -68,6 +68,18 @@ pub enum Durability {
     Full,
 }
 
+/// A moment of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing is written yet.
+    Before,
+    /// It is committed, and nobody knows yet.
+    After,
+}
+
+/// Is told of writes; a write goes on when the answer is ready.
+pub type Watch = Box<dyn Fn(Moment) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// The store of one data folder. Clones share it; it closes when the last one is gone.
 #[derive(Clone)]
 pub struct Store {
@@ -80,6 +92,7 @@ struct Inner {
     /// Nothing once the store is closed.
     writer: RwLock<Option<Writer>>,
     ended: Mutex<Option<JoinHandle<()>>>,
+    watch: OnceLock<Watch>,
     /// Held by the writer otherwise.
     _lock: Option<Arc<File>>,
     counts: Arc<Counts>,
@@ -111,7 +124,17 @@ impl Store {
         let reads = readers(&path, durability).await?;
         let counts = Arc::new(Counts::default());
         let (writer, ended) = Writer::start(db, lock, counts.clone());
-        Ok(Self { inner: Arc::new(Inner { keys, reads, writer: RwLock::new(Some(writer)), ended: Mutex::new(Some(ended)), counts, _lock: None }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                keys,
+                reads,
+                writer: RwLock::new(Some(writer)),
+                ended: Mutex::new(Some(ended)),
+                counts,
+                watch: OnceLock::new(),
+                _lock: None,
+            }),
+        })
     }
 
     /// Opens the data folder `dir` to look at it while no host runs on it. Nothing is changed; writes answer
@@ -130,7 +153,15 @@ impl Store {
         schema::check(&mut db, &path).await?;
         let keys = Arc::new(reseal::keys(&mut db, &KeyFile { path: key_path(dir, key_file), database: path }).await?);
         drop(db);
-        let inner = Inner { keys, reads, writer: RwLock::new(None), ended: Mutex::new(None), counts: Arc::default(), _lock: lock };
+        let inner = Inner {
+            keys,
+            reads,
+            writer: RwLock::new(None),
+            ended: Mutex::new(None),
+            counts: Arc::default(),
+            watch: OnceLock::new(),
+            _lock: lock,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -165,7 +196,17 @@ impl Store {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         let writer = self.inner.writer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        writer.ok_or(StoreError::Closed)?.write(work).await
+        let writer = writer.ok_or(StoreError::Closed)?;
+        let Some(watch) = self.inner.watch.get() else { return writer.write(work).await };
+        watch(Moment::Before).await;
+        let written = writer.write(work).await;
+        watch(Moment::After).await;
+        written
+    }
+
+    /// Has every write told of, before it and after its commit: the moments at which tests stop the host. Once for a store.
+    pub fn watch(&self, watch: Watch) {
+        let _watched_already = self.inner.watch.set(watch);
     }
 }
 

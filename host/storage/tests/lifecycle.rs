@@ -83,7 +83,14 @@ async fn an_operation_holds_its_node_until_it_ends() {
     let kept = json!({"operation": {"a": 1}, "node": {"b": 2}});
     let next = further(&advance, "x");
     let now = store
-        .commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &[(direct, kept)], journal: &[], user: "u" })
+        .commit(Commit {
+            advance: &next,
+            revision: held.revision,
+            fence: held.fence,
+            driver_state: &[(direct, kept)],
+            journal: &[],
+            user: "u",
+        })
         .await
         .unwrap();
     let ended = end(&next, Some(Wipe::Operation));

@@ -269,9 +269,14 @@ async fn all_of_a_node_goes_with_it() {
     store.put_agent_session(id, &session).await.unwrap();
     let state = [("direct".parse().unwrap(), json!({"operation": {}, "node": {"k": 1}}))];
     let next = common::further(&advance, "x");
-    let now =
-        store.commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" }).await.unwrap();
-    store.commit(Commit { advance: &end(&next, None), revision: now, fence: held.fence, driver_state: &[], journal: &[], user: "u" }).await.unwrap();
+    let now = store
+        .commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" })
+        .await
+        .unwrap();
+    store
+        .commit(Commit { advance: &end(&next, None), revision: now, fence: held.fence, driver_state: &[], journal: &[], user: "u" })
+        .await
+        .unwrap();
     assert!(store.driver_state(id, &state[0].0).await.unwrap().is_some());
     assert!(!store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());
 
