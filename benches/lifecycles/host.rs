@@ -101,6 +101,7 @@ impl Host {
             hardware: Hardware::default(),
             journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
             clock: Clock::default(),
+            passing: None,
         };
         Ok(Conductor::start(setup).await?)
     }
