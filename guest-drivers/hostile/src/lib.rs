@@ -1,9 +1,10 @@
 //! A driver that misbehaves on demand, for tests of the host; it is never shipped.
 //!
 //! `driver_info/hostile` names the misbehaviour, see [`misbehave`]; `driver_info/hostile_in` the function that shows it
-//! (`execute-deploy-step` if not set). Everything else succeeds, as `fake` does. How it describes itself is said by its own bytes, see
-//! [`MARK`].
+//! (`execute-deploy-step` if not set). `driver_info/hostile_effect` names an effect that the step has, without any fault, see [`effect`].
+//! Everything else succeeds, as `fake` does. How it describes itself is said by its own bytes, see [`MARK`].
 
+mod effect;
 mod wasi;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -226,7 +227,10 @@ impl Deploy for Hostile {
     }
 
     fn prepare() -> Result<Outcome> {
-        run("prepare")
+        match driver_info("hostile_effect") {
+            Some(effect) => effect::prepare(&effect),
+            None => run("prepare"),
+        }
     }
 
     fn tear_down() -> Result<Outcome> {
@@ -255,7 +259,10 @@ impl DeploySteps for Hostile {
     }
 
     fn execute_deploy_step(_: StepCall) -> Result<Outcome> {
-        run("execute-deploy-step")
+        match driver_info("hostile_effect") {
+            Some(effect) => effect::provoke(&effect),
+            None => run("execute-deploy-step"),
+        }
     }
 }
 
