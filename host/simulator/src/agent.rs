@@ -15,8 +15,8 @@ mod tls;
 mod work;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ pub(crate) struct Agent {
     pub fleet: Arc<Shared>,
     pub node: Arc<Node>,
     pub stop: CancellationToken,
-    pub started: Timestamp,
+    started: Mutex<Timestamp>,
     /// What callers must show; an agent without one refuses every command.
     pub token: Option<String>,
     pub commands: CommandLog,
@@ -55,6 +55,19 @@ pub(crate) struct Agent {
     pub written: AtomicBool,
     /// A command ended: the host wants to know.
     pub heartbeat_now: Notify,
+}
+
+impl Agent {
+    /// When its process started.
+    pub fn started(&self) -> Timestamp {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its process starts anew and has forgotten all commands. Address, certificate and token stay.
+    pub fn start_anew(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Timestamp::now();
+        self.commands.forget();
+    }
 }
 
 /// Boots a ramdisk on `node` and runs its agent until `stop`.
@@ -130,7 +143,7 @@ async fn serve(
         fleet: Arc::clone(&fleet),
         node: Arc::clone(&node),
         stop: stop.clone(),
-        started: Timestamp::now(),
+        started: Mutex::new(Timestamp::now()),
         token: found.token,
         commands: CommandLog::default(),
         written: AtomicBool::new(false),
@@ -139,7 +152,7 @@ async fn serve(
     let router = api::router(Arc::clone(&agent));
     let tasks = fleet.tasks.clone();
     fleet.tasks.spawn(http::serve(Site { listener, tls, router, connections: CONNECTIONS, stop: stop.clone(), tasks }));
-    node.set_stage(&stop, AgentStage::Alive);
+    node.set_agent(&stop, &agent);
     heartbeats(&agent, &ironic, &heartbeat, found.heartbeat_timeout, &mut rng).await;
     Ok(())
 }

@@ -190,6 +190,12 @@ impl Fleet {
         })
     }
 
+    /// Has the agent of node `index` start anew, with all commands forgotten; `false` if none serves.
+    pub fn restart_agent(&self, index: usize) -> bool {
+        let agent = self.shared.nodes.get(index).and_then(|node| node.agent());
+        agent.inspect(|agent| agent.start_anew()).is_some()
+    }
+
     /// Sets all counts of all nodes to zero.
     pub fn reset_counts(&self) {
         for node in &self.shared.nodes {

@@ -76,7 +76,7 @@ pub enum BootMode {
 }
 
 /// The boot override.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Boot {
     /// Whether and how long the override counts.
     pub enabled: OverrideEnabled,

@@ -1,6 +1,6 @@
 //! One node of the fleet: the server, what has been done to it, and the faults that a test gave it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::machine::{Machine, PowerState};
+use crate::agent::Agent;
+use crate::machine::{Boot, Machine, PowerState};
 
 /// What happened to a node since the start or since `reset-counts`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,10 @@ pub struct Counts {
     pub media_inserts: u64,
     /// Media ejected; ejecting an empty drive does not count.
     pub media_ejects: u64,
+    /// Changes of the boot override and of the boot mode that the BMC accepted.
+    pub boot_changes: u64,
+    /// Changes of secure boot that the BMC accepted.
+    pub secure_boot_changes: u64,
     /// Times that an image began to overwrite the disk.
     pub image_writes: u64,
     /// Clean steps begun.
@@ -102,6 +107,10 @@ pub struct NodeView {
     pub agent_stage: AgentStage,
     /// What is in the virtual CD drive.
     pub media: Option<String>,
+    /// The boot override.
+    pub boot: Boot,
+    /// Whether secure boot is set.
+    pub secure_boot: bool,
     /// What happened so far.
     pub counts: Counts,
     /// What is made to go wrong.
@@ -113,6 +122,8 @@ pub struct NodeView {
 pub(crate) struct Life {
     pub stop: CancellationToken,
     pub stage: AgentStage,
+    /// Its agent, once that serves.
+    pub agent: Weak<Agent>,
 }
 
 /// All of a node that changes.
@@ -178,6 +189,20 @@ impl Node {
         }
     }
 
+    /// The agent of the run `stop` serves.
+    pub fn set_agent(&self, stop: &CancellationToken, agent: &Arc<Agent>) {
+        let mut inner = self.lock();
+        if let Some(life) = inner.life.as_mut().filter(|_| !stop.is_cancelled()) {
+            life.agent = Arc::downgrade(agent);
+            life.stage = AgentStage::Alive;
+        }
+    }
+
+    /// The agent that serves.
+    pub fn agent(&self) -> Option<Arc<Agent>> {
+        self.lock().life.as_ref()?.agent.upgrade()
+    }
+
     pub fn system_path(&self) -> String {
         format!("/redfish/v1/Systems/{}", self.id)
     }
@@ -194,6 +219,8 @@ impl Node {
             agent_alive: stage == AgentStage::Alive,
             agent_stage: stage,
             media: inner.machine.media.clone(),
+            boot: inner.machine.boot.clone(),
+            secure_boot: inner.machine.secure_boot,
             counts: inner.counts,
             faults: inner.faults.clone(),
         }

@@ -1,6 +1,6 @@
 //! Power changes in time: from an accepted request to off, or to a booted ramdisk.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +92,7 @@ fn advance(fleet: &Arc<Shared>, node: &Arc<Node>, serial: u64) -> bool {
             inner.end_agent();
             if inner.machine.boot() == BootedFrom::Ramdisk && !inner.faults.vanish_on_boot {
                 let stop = fleet.stop.child_token();
-                inner.life = Some(Life { stop: stop.clone(), stage: AgentStage::Booting });
+                inner.life = Some(Life { stop: stop.clone(), stage: AgentStage::Booting, agent: Weak::new() });
                 fleet.spawn(agent::live(Arc::clone(fleet), Arc::clone(node), stop));
             }
             false

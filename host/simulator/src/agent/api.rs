@@ -96,7 +96,7 @@ async fn version() -> Json<Value> {
 }
 
 async fn status(State(agent): State<Arc<Agent>>) -> Json<Value> {
-    Json(json!({ "started_at": agent.started.as_duration().as_secs_f64(), "version": super::VERSION }))
+    Json(json!({ "started_at": agent.started().as_duration().as_secs_f64(), "version": super::VERSION }))
 }
 
 async fn elsewhere() -> Redirect {

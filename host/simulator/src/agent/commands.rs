@@ -126,6 +126,11 @@ impl CommandLog {
         }
     }
 
+    pub fn forget(&self) {
+        self.lock().clear();
+        self.changed.notify_waiters();
+    }
+
     pub fn all(&self) -> Vec<CommandResult> {
         self.lock().iter().cloned().collect()
     }

@@ -90,6 +90,7 @@ pub(super) async fn change(
         }
     }
     inner.machine.boot = boot;
+    inner.counts.boot_changes += 1;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -165,5 +166,6 @@ pub(super) async fn change_secure_boot(
         }
     }
     inner.machine.secure_boot = enabled;
+    inner.counts.secure_boot_changes += 1;
     Ok(StatusCode::NO_CONTENT)
 }
