@@ -231,22 +231,25 @@ async fn a_rotation_seals_everything_anew_and_drops_the_old_key() {
 
 #[tokio::test]
 async fn a_rotation_that_was_cut_goes_on_and_the_host_starts_in_between() {
-    let dir = tempfile::tempdir().unwrap();
-    filled(&dir, 450).await.close().await;
-    let old = keys_in(dir.path());
-    let folder = dir.path().to_owned();
-    let cut = tokio::spawn(async move { rotate(&folder, None, &mut |done, _| assert!(done < 200, "cut here")).await.map(drop) });
-    assert!(cut.await.unwrap_err().is_panic());
-    let both = keys_in(dir.path());
-    assert_eq!((both.len(), &both[1..]), (2, old.as_slice()), "the new key seals, the old one still opens");
+    // Before the first document, among them, and after the last.
+    for at in [0, 200, 450] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(&dir, 450).await.close().await;
+        let old = keys_in(dir.path());
+        let folder = dir.path().to_owned();
+        let cut = tokio::spawn(async move { rotate(&folder, None, &mut |done, _| assert!(done < at, "cut here")).await.map(drop) });
+        assert!(cut.await.unwrap_err().is_panic());
+        let both = keys_in(dir.path());
+        assert_eq!((both.len(), &both[1..]), (2, old.as_slice()), "the new key seals, the old one still opens");
 
-    let store = open(&dir).await;
-    all_readable(&store, 450).await;
-    store.create_node(&admin(), secret_node("in between")).await.unwrap();
-    store.close().await;
+        let store = open(&dir).await;
+        all_readable(&store, 450).await;
+        store.create_node(&admin(), secret_node("in between")).await.unwrap();
+        store.close().await;
 
-    let done = rotate(dir.path(), None, &mut |_, _| {}).await.unwrap();
-    assert_eq!((&done.key, &done.dropped, done.documents), (&both[0], &old, 451), "no third key");
-    assert_eq!(keys_in(dir.path()), both[..1]);
-    all_readable(&open(&dir).await, 451).await;
+        let done = rotate(dir.path(), None, &mut |_, _| {}).await.unwrap();
+        assert_eq!((&done.key, &done.dropped, done.documents), (&both[0], &old, 451), "no third key");
+        assert_eq!(keys_in(dir.path()), both[..1]);
+        all_readable(&open(&dir).await, 451).await;
+    }
 }
