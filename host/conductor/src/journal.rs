@@ -13,7 +13,7 @@ use wrought_engine::Operation;
 use wrought_storage::{JournalAbout, JournalCall, JournalWrite, Store, StoreError};
 
 use crate::Conductor;
-use crate::conductor::Passing;
+use crate::conductor::{Passed, Passing};
 
 /// KiB beyond the limit that the clean-up after a failure may take.
 const CLEAN_UP_KIB: u32 = 16;
@@ -49,7 +49,9 @@ struct Known {
 
 /// The journals of open operations.
 #[derive(Default)]
-pub(crate) struct Journals(Mutex<HashMap<NodeId, (OperationId, Arc<Mutex<Known>>)>>);
+pub(crate) struct Journals(Mutex<HashMap<NodeId, (OperationId, SharedKnown)>>);
+
+type SharedKnown = Arc<Mutex<Known>>;
 
 impl Journals {
     /// The node's operation has ended.
@@ -57,12 +59,12 @@ impl Journals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
     }
 
-    fn get(&self, operation: &Operation) -> Option<Arc<Mutex<Known>>> {
+    fn get(&self, operation: &Operation) -> Option<SharedKnown> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&operation.node).filter(|(id, _)| *id == operation.id).map(|(_, known)| known.clone())
     }
 
-    fn keep(&self, operation: &Operation, bytes: u64) -> Arc<Mutex<Known>> {
+    fn keep(&self, operation: &Operation, bytes: u64) -> SharedKnown {
         let known = Arc::new(Mutex::new(Known { bytes, parts: HashSet::new() }));
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.insert(operation.node, (operation.id, known.clone()));
@@ -82,7 +84,7 @@ struct Progress {
 /// The journal of one call.
 pub(crate) struct CallJournal {
     store: Store,
-    known: Arc<Mutex<Known>>,
+    known: SharedKnown,
     node: NodeId,
     operation: OperationId,
     fence: Fence,
@@ -242,9 +244,9 @@ impl Journal for CallJournal {
         Ok(())
     }
 
-    async fn passing(&self, moment: Moment) {
+    async fn passing(&self, entry: &Entry, moment: Moment) {
         if let Some(passing) = &self.passing {
-            passing(moment).await;
+            passing(Passed { node: self.node, function: entry.function.clone(), moment }).await;
         }
     }
 }
