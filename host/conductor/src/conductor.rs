@@ -101,8 +101,19 @@ pub struct Setup {
     pub passing: Option<Passing>,
 }
 
+/// A moment of a host call of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The node that the operation holds.
+    pub node: NodeId,
+    /// `interface.function`.
+    pub function: String,
+    /// How far the host call is.
+    pub moment: Moment,
+}
+
 /// Is told of host calls; a call goes on when the answer is ready.
-pub type Passing = Arc<dyn Fn(Moment) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Passing = Arc<dyn Fn(Passed) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Why the conductor does not start.
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,7 @@ mod stats;
 mod world;
 
 pub use clock::Clock;
-pub use conductor::{Conductor, Hardware, Passing, Setup, StartError};
+pub use conductor::{Conductor, Hardware, Passed, Passing, Setup, StartError};
 pub use config::{ConductorConfig, DeployConfig};
 pub use export::{Export, ExportError, RecordedCall, RecordedDriver, RecordedOperation};
 pub use journal::JournalConfig;

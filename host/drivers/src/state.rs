@@ -197,10 +197,10 @@ impl CallState {
         let Some(world) = self.world.clone() else {
             return Err(host_failed("there is no world behind this call"));
         };
-        let entry = Entry { function, class, args, before: None, answer: None };
+        self.entries.push(Entry { function, class, args, before: None, answer: None });
         let deadline = Instant::now() + IMPORT_DEADLINE;
         self.passing(Moment::Asked).await;
-        let answer = match self.intend(entry, &world, deadline).await? {
+        let answer = match self.intend(class, &world, deadline).await? {
             Err(refused) => Err(refused),
             Ok(()) => match tokio::time::timeout_at(deadline, act(world)).await {
                 Ok(answer) => answer,
@@ -217,16 +217,14 @@ impl CallState {
     }
 
     async fn passing(&mut self, moment: Moment) {
-        if let Some(journal) = self.journal.clone() {
-            journal.passing(moment).await;
+        if let (Some(journal), Some(entry)) = (self.journal.clone(), self.entries.last()) {
+            journal.passing(entry, moment).await;
         }
     }
 
     /// Records what is about to be done. An effect's intent is durable when this returns, with all answers before it.
     /// The inner error is the effect's answer: it may not act.
-    async fn intend(&mut self, entry: Entry, world: &Arc<dyn World>, deadline: Instant) -> wasmtime::Result<Result<(), DriverError>> {
-        let class = entry.class;
-        self.entries.push(entry);
+    async fn intend(&mut self, class: Class, world: &Arc<dyn World>, deadline: Instant) -> wasmtime::Result<Result<(), DriverError>> {
         let (Class::Effect, Some(journal)) = (class, self.journal.clone()) else { return Ok(Ok(())) };
         if let Some(entry) = self.entries.last_mut() {
             match tokio::time::timeout_at(deadline, world.before(&entry.function)).await {
@@ -239,7 +237,10 @@ impl CallState {
             }
         }
         match journal.intent(&self.header, &self.entries).await {
-            Ok(()) => Ok(Ok(())),
+            Ok(()) => {
+                self.passing(Moment::Intended).await;
+                Ok(Ok(()))
+            }
             Err(error @ JournalError::Stale) => Ok(Err(DriverError::new(ErrorKind::Locked, "wrought.StaleFence", error.to_string()))),
             Err(JournalError::Full { limit_kib }) => Err(wasmtime::Error::new(Cause::JournalFull { limit_kib })),
             Err(error @ JournalError::Failed(_)) => Err(host_failed(error)),

@@ -141,8 +141,8 @@ pub trait Journal: Send + Sync {
     /// [`JournalError`]; then the effect does not act.
     async fn intent(&self, header: &Header, entries: &[Entry]) -> Result<(), JournalError>;
 
-    /// Told of every host call that is recorded, before it begins and when it has acted: the moments at which tests stop the host.
-    async fn passing(&self, _moment: Moment) {}
+    /// Told of every host call that is recorded, moment by moment: where tests stop the host.
+    async fn passing(&self, _entry: &Entry, _moment: Moment) {}
 }
 
 /// A moment of a host call.
@@ -150,6 +150,8 @@ pub trait Journal: Send + Sync {
 pub enum Moment {
     /// It was asked for, and nothing has happened yet.
     Asked,
+    /// Of an effect: what is intended is stored, and nothing has acted yet.
+    Intended,
     /// The world was looked at or changed, and the answer is known to nobody yet.
     Acted,
 }
