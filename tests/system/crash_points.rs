@@ -3,8 +3,6 @@
 //! A run of a flow without a stop counts these moments. Then the flow runs once for each of them: there everything of the
 //! host stands still, its runtime is taken away, and another host starts on the same data. The simulated server lives on and counts.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,36 +11,18 @@ use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-use tokio::sync::{Notify, OnceCell};
-use tokio_util::sync::CancellationToken;
-use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passing, Setup};
-use wrought_drivers::{Catalog, DriversConfig};
-use wrought_hardware::ImageConfig;
+use tokio::sync::Notify;
+use wrought_conductor::{Clock, Passed};
+use wrought_drivers::journal::Moment;
 use wrought_simulator::{Counts, Fleet};
-use wrought_storage::{Durability, Store};
 
-use crate::support::{Api, fleet_options, image_sha256, redfish_node, run};
+use crate::support::{Life, MortalHost, Passage, Place, Watch, fleet_options, image_sha256, redfish_node, run};
 
 /// Runs at a time: most of a run is waiting for a simulated machine.
 const SIDE_BY_SIDE: usize = 12;
 
 /// No run takes longer, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-static CATALOG: OnceCell<Arc<Catalog>> = OnceCell::const_new();
-
-/// The drivers are compiled once for all hosts.
-async fn catalog() -> Arc<Catalog> {
-    let open = || async {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let catalog = Catalog::open(wrought_drivers::Runtime::new(DriversConfig::default()).unwrap(), &folder).await.unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
-        Arc::new(catalog)
-    };
-    CATALOG.get_or_init(open).await.clone()
-}
 
 /// Counts the moments of a flow, and stops everything at one of them.
 #[derive(Default)]
@@ -73,56 +53,14 @@ impl Stopper {
         self.at.store(at, Ordering::SeqCst);
         self.armed.store(true, Ordering::SeqCst);
     }
-}
 
-/// A host in a runtime of its own, so that it can be taken away as a whole.
-struct Host {
-    runtime: Option<Runtime>,
-    stopper: Arc<Stopper>,
-}
-
-impl Host {
-    async fn start(folder: &Path, listener: &TcpListener, clock: Clock) -> Self {
-        let catalog = catalog().await;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let stopper = Arc::new(Stopper::default());
-        let (folder, listener, watched) = (folder.to_owned(), listener.try_clone().unwrap(), stopper.clone());
-        let started = runtime.spawn(async move {
-            let store = Store::open(&folder, Durability::Normal).await.unwrap();
-            let of_writes = watched.clone();
-            store.watch(Box::new(move |_| Box::pin(of_writes.clone().moment())));
-            let passing: Passing = Arc::new(move |_| Box::pin(watched.clone().moment()));
-            let setup = Setup {
-                store,
-                catalog,
-                conductor: ConductorConfig { poll_min_ms: 20, poll_max_ms: 200, ..ConductorConfig::default() },
-                deploy: DeployConfig::default(),
-                hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
-                journal: JournalConfig::default(),
-                clock,
-                passing: Some(passing),
-            };
-            let service: Arc<dyn Service> = Arc::new(Conductor::start(setup).await.unwrap());
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let router = wrought_api::router(service, ApiConfig::default());
-            tokio::spawn(wrought_api::serve(listener, router, CancellationToken::new().cancelled_owned()));
-        });
-        started.await.unwrap();
-        Self { runtime: Some(runtime), stopper }
-    }
-
-    /// Takes it away where it stands.
-    async fn vanish(mut self) {
-        let runtime = self.runtime.take().unwrap();
-        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10))).await.unwrap();
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    fn watch(self: &Arc<Self>) -> Watch {
+        let this = self.clone();
+        Arc::new(move |passage| match passage {
+            // The same moment as the end of a write.
+            Passage::Call(Passed { moment: Moment::Intended, .. }) => Box::pin(std::future::ready(())),
+            _ => Box::pin(this.clone().moment()),
+        })
     }
 }
 
@@ -160,13 +98,11 @@ impl Flow {
 /// A server, its node, and the host that is about to be stopped.
 struct Run {
     flow: Flow,
-    _folder: tempfile::TempDir,
-    listener: TcpListener,
-    data: std::path::PathBuf,
+    place: Place,
     fleet: Fleet,
-    api: Api,
     uuid: String,
-    host: Option<Host>,
+    stopper: Arc<Stopper>,
+    host: Option<MortalHost>,
 }
 
 /// How a run ended.
@@ -181,12 +117,9 @@ struct Ended {
 
 impl Run {
     async fn new(flow: Flow) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let data = folder.path().join("data");
-        let host = Host::start(&data, &listener, Clock::system()).await;
-        let api = Api::new(&format!("http://{}", listener.local_addr().unwrap()));
+        let (place, stopper) = (Place::new(), Arc::new(Stopper::default()));
+        let host = place.start(Life::ordinary(stopper.watch())).await;
+        let api = place.api.clone();
         let mut options = fleet_options(api.url(), 1);
         (options.image_size, options.boot_delay, options.write_delay) = (1 << 16, 0.05, 0.05);
         let fleet = Fleet::start(options).await.unwrap();
@@ -196,7 +129,7 @@ impl Run {
         let uuid = api.call(Method::POST, "/v1/nodes", &body).await.ok()["uuid"].as_str().unwrap().to_owned();
         let port = json!({"node_uuid": uuid, "address": fleet.nodes()[0].mac});
         api.call(Method::POST, "/v1/ports", &port).await.ok();
-        let run = Self { flow, _folder: folder, listener, data, fleet, api, uuid, host: Some(host) };
+        let run = Self { flow, place, fleet, uuid, stopper, host: Some(host) };
         for (verb, state) in flow.before() {
             run.ask(verb).await;
             let node = run.rest().await;
@@ -205,7 +138,7 @@ impl Run {
         if flow == Flow::TearDown {
             // Behind a tear down nodes are cleaned.
             let change = json!([{"op": "replace", "path": "/automated_clean", "value": true}]);
-            run.api.call(Method::PATCH, &format!("/v1/nodes/{}", run.uuid), &change).await.ok();
+            api.call(Method::PATCH, &format!("/v1/nodes/{}", run.uuid), &change).await.ok();
         }
         run.fleet.reset_counts();
         run
@@ -213,14 +146,14 @@ impl Run {
 
     async fn ask(&self, verb: &str) {
         let path = format!("/v1/nodes/{}/states/provision", self.uuid);
-        self.api.call(Method::PUT, &path, &json!({ "target": verb })).await.ok();
+        self.place.api.call(Method::PUT, &path, &json!({ "target": verb })).await.ok();
     }
 
     /// Waits until nobody holds the node.
     async fn rest(&self) -> Value {
         let began = Instant::now();
         loop {
-            let node = self.api.get(&format!("/v1/nodes/{}", self.uuid)).await.ok();
+            let node = self.place.api.get(&format!("/v1/nodes/{}", self.uuid)).await.ok();
             if node["reservation"].is_null() {
                 return node;
             }
@@ -231,10 +164,10 @@ impl Run {
 
     /// Runs the flow, with a stop at a moment (0: none) and a start `later`.
     async fn finish(mut self, at: usize, later: SignedDuration) -> Ended {
-        let stopper = self.host.as_ref().unwrap().stopper.clone();
+        let stopper = self.stopper.clone();
         stopper.arm(at);
         let asking = {
-            let (api, path) = (self.api.clone(), format!("/v1/nodes/{}/states/provision", self.uuid));
+            let (api, path) = (self.place.api.clone(), format!("/v1/nodes/{}/states/provision", self.uuid));
             let body = json!({ "target": self.flow.verb() });
             // The request that begins the flow may be cut off, too: then it was not granted, or was and nobody was told.
             tokio::spawn(async move { api.try_send(Method::PUT, &path, |request| request.json(&body)).await })
@@ -246,7 +179,9 @@ impl Run {
         };
         if stopped {
             self.host.take().unwrap().vanish().await;
-            self.host = Some(Host::start(&self.data, &self.listener, Clock::ahead(later)).await);
+            let unwatched = Arc::new(Stopper::default()).watch();
+            let life = Life { clock: Clock::ahead(later), ..Life::ordinary(unwatched) };
+            self.host = Some(self.place.start(life).await);
         }
         let node = self.rest().await;
         let ended = Ended {

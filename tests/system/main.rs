@@ -12,6 +12,7 @@ mod canary;
 mod crash;
 mod crash_points;
 mod disconnects;
+mod effects;
 mod failures;
 mod fake_hardware;
 mod fleet_crash;

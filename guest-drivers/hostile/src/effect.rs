@@ -10,9 +10,6 @@ use wrought_sdk::state::Scope;
 /// Key of the id of the agent's command that is waited for.
 const COMMAND: &str = "effect-command";
 
-/// The one lock that nodes of tests list.
-const LOCK: &str = "chassis";
-
 /// In `prepare`: boots an agent for the effects that are commands to it.
 pub fn prepare(effect: &str) -> Result<Outcome> {
     if !effect.starts_with("agent.") || agent::current()?.is_some() {
@@ -79,10 +76,11 @@ pub fn provoke(effect: &str) -> Result<Outcome> {
 
         "locking.upgrade" => answered(effect, locking::upgrade()),
         "locking.downgrade" => answered(effect, locking::downgrade()),
-        "locking.acquire" => answered(effect, locking::acquire(LOCK)),
+        // The lock is named like the effect.
+        "locking.acquire" => answered(effect, locking::acquire(effect)),
         "locking.release" => {
-            locking::acquire(LOCK)?;
-            answered(effect, locking::release(LOCK))
+            locking::acquire(effect)?;
+            answered(effect, locking::release(effect))
         }
         other => Err(Error::invalid_parameter(format!("driver_info/hostile_effect: there is no effect {other}"))),
     }
