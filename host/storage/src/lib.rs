@@ -216,6 +216,8 @@ fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+        // What a savepoint may have to take back lies in memory, not in a file.
+        .pragma("temp_store", "MEMORY")
         .synchronous(match durability {
             Durability::Normal => SqliteSynchronous::Normal,
             Durability::Full => SqliteSynchronous::Full,
