@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use wrought_conductor::{Export, RecordedCall, RecordedDriver};
 use wrought_domain::{Digest, DriverName};
 use wrought_drivers::journal::{Record, Recorded};
-use wrought_drivers::{Divergence, Driver, DriversConfig, Fault, Outcome, Runtime, check, fault, replay, shipped};
+use wrought_drivers::{Divergence, Driver, DriversConfig, Fault, Limits, Outcome, Runtime, check, fault, replay, shipped};
 
 use crate::client::{Client, HostArgs};
 use crate::config::LogFormat;
@@ -25,17 +25,17 @@ const MAX_FILE: u64 = 256 << 20;
 const LINE: usize = 600;
 
 /// What a record may ask for of this machine: limits come from the record, and the record from anybody.
-const MOST: DriversConfig = DriversConfig {
-    max_component_mib: 128,
+const MOST: Limits = Limits {
     memory_mib: 4096,
     cpu_ms: 120_000,
     wall_s: 300,
     host_calls: 1_000_000,
     log_lines: 10_000,
     value_kib: 64 << 10,
-    // As much as the largest component weighs: calls come one after the other.
-    concurrent_calls: 8,
 };
+
+/// MiB of a component that is replayed.
+const MAX_COMPONENT: u32 = 128;
 
 #[derive(Debug, Args)]
 pub struct Replay {
@@ -272,10 +272,11 @@ fn whole(record: &Recorded) -> Record {
 fn limits(calls: &[RecordedCall]) -> DriversConfig {
     let recorded = calls.iter().filter_map(|call| call.record.as_ref()).map(|record| &record.header.limits);
     let memory_mib = recorded.map(|limits| limits.memory_mib).max().unwrap_or_default();
-    DriversConfig { memory_mib, ..MOST.clone() }
+    // As many at once as the largest component weighs: calls come one after the other.
+    DriversConfig { max_component_mib: MAX_COMPONENT, memory_mib, concurrent_calls: 8, ..DriversConfig::default() }
 }
 
-fn bound(limits: &mut DriversConfig) {
+fn bound(limits: &mut Limits) {
     limits.memory_mib = limits.memory_mib.min(MOST.memory_mib);
     limits.cpu_ms = limits.cpu_ms.min(MOST.cpu_ms);
     limits.wall_s = limits.wall_s.min(MOST.wall_s);
@@ -288,7 +289,7 @@ fn bound(limits: &mut DriversConfig) {
 async fn other(runtime: &Runtime, file: &Path) -> anyhow::Result<Arc<Driver>> {
     let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let component = driver::component(bytes).with_context(|| format!("making a component of {}", file.display()))?;
-    let load = async { Ok::<_, anyhow::Error>(Driver::load(runtime, check(component, MOST.max_component_mib)?).await?) };
+    let load = async { Ok::<_, anyhow::Error>(Driver::load(runtime, check(component, MAX_COMPONENT)?).await?) };
     load.await.with_context(|| format!("loading {}", file.display()))
 }
 
@@ -297,7 +298,7 @@ async fn recorded(runtime: &Runtime, drivers: &[RecordedDriver], name: &DriverNa
     let in_file = drivers.iter().filter(|driver| driver.digest == *digest).find_map(|driver| driver.component.clone());
     let candidates = in_file.into_iter().chain(shipped::all().into_iter().map(|shipped| shipped.component.to_vec()));
     for component in candidates {
-        let admitted = check(component, MOST.max_component_mib).with_context(|| format!("the component of driver {name}"))?;
+        let admitted = check(component, MAX_COMPONENT).with_context(|| format!("the component of driver {name}"))?;
         if admitted.digest == *digest {
             return Driver::load(runtime, admitted).await.with_context(|| format!("loading driver {name}"));
         }
@@ -341,9 +342,9 @@ mod tests {
 
     #[test]
     fn a_record_cannot_ask_for_more_than_the_machine_is_to_give() {
-        let mut limits = DriversConfig { memory_mib: u32::MAX, cpu_ms: u32::MAX, wall_s: u32::MAX, ..DriversConfig::default() };
+        let mut limits = Limits { memory_mib: u32::MAX, cpu_ms: u32::MAX, wall_s: u32::MAX, ..Limits::default() };
         bound(&mut limits);
         assert_eq!((limits.memory_mib, limits.cpu_ms, limits.wall_s), (MOST.memory_mib, MOST.cpu_ms, MOST.wall_s));
-        assert_eq!(limits.host_calls, DriversConfig::default().host_calls);
+        assert_eq!(limits.host_calls, Limits::default().host_calls);
     }
 }

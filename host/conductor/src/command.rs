@@ -322,7 +322,7 @@ impl Conductor {
             started_at: now,
             seed: rand::random(),
             grants: self.0.grants.of(name, &driver.digest),
-            limits: self.0.catalog.runtime().limits().clone(),
+            limits: self.0.catalog.runtime().limits(),
             snapshot: Snapshot {
                 cause: match callee.cause {
                     Cause::First => task::Cause::First,

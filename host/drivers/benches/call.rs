@@ -15,7 +15,7 @@ use wasmtime::{Engine, Store};
 use wrought_domain::{Fence, Function, NodeId};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::Header;
-use wrought_drivers::{Answer, Driver, DriverState, DriversConfig, Grants, Runtime, Snapshot, call, check, shipped};
+use wrought_drivers::{Answer, Driver, DriverState, DriversConfig, Grants, Limits, Runtime, Snapshot, call, check, shipped};
 
 #[path = "../tests/drivers/world.rs"]
 #[allow(dead_code)]
@@ -35,7 +35,7 @@ fn header(driver: &Driver) -> Header {
         started_at: at,
         seed: 42,
         grants: Grants::default(),
-        limits: DriversConfig::default(),
+        limits: Limits::default(),
         state: DriverState::default(),
         snapshot: Snapshot { node, now: at, ..Snapshot::of_nobody() },
     }

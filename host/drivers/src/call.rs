@@ -12,7 +12,7 @@ use wrought_domain::{Digest, DriverError, DriverName, Function};
 use crate::admit::Rejection;
 use crate::answer::{Answer, Outcome};
 use crate::capability::World;
-use crate::config::DriversConfig;
+use crate::config::Limits;
 use crate::contract::Description;
 use crate::contract::types;
 use crate::convert;
@@ -46,7 +46,7 @@ pub async fn call(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    run(runtime, driver, CallState::live(header, Some(world), runtime.limits.clone(), journal)).await
+    run(runtime, driver, CallState::live(header, Some(world), runtime.limits(), journal)).await
 }
 
 /// Goes on with a call that a stop of the host cut off: runs it again, answers from the record, and acts where the record
@@ -60,7 +60,7 @@ pub async fn resume(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    run(runtime, driver, CallState::resumed(header, entries, world, runtime.limits.clone(), journal)).await
+    run(runtime, driver, CallState::resumed(header, entries, world, runtime.limits(), journal)).await
 }
 
 /// Ends a call without running it: an effect of it may have been done, and nobody can tell.
@@ -185,7 +185,7 @@ pub(crate) async fn describe(
     let header = nobody(digest).map_err(|error| Rejection::Host(error.to_string()))?;
     let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
-    let mut store = store(runtime, CallState::about_nobody(header, runtime.limits.clone()), &meter);
+    let mut store = store(runtime, CallState::about_nobody(header, runtime.limits()), &meter);
     limited(&meter, linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance: Instance| {
         if let Err(error) = fits(linked, store, &instance) {
             return Ok(Err(Rejection::Contract(format!("{error:#}"))));
@@ -222,14 +222,14 @@ fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
         started_at: jiff::Timestamp::UNIX_EPOCH,
         seed: 0,
         grants: crate::grants::Grants::default(),
-        limits: DriversConfig::default(),
+        limits: Limits::default(),
         state: crate::snapshot::DriverState::default(),
         snapshot: Snapshot::of_nobody(),
     })
 }
 
 fn store(runtime: &Runtime, state: CallState, meter: &Meter) -> Store<CallState> {
-    let limits = state.limits.clone();
+    let limits = state.limits;
     let mut store = Store::new(&runtime.engine, state);
     store.limiter(|state| state);
     store.set_hostcall_fuel(usize::try_from(limits.value_kib).unwrap_or(4096).saturating_mul(1 << 10));
@@ -251,7 +251,7 @@ async fn limited<T>(
     store: &mut Store<CallState>,
     body: impl AsyncFnOnce(&Linked, &mut Store<CallState>, Instance) -> wasmtime::Result<T>,
 ) -> Result<T, Cause> {
-    let limits = store.data().limits.clone();
+    let limits = store.data().limits;
     let mut guest_ran = false;
     let call = meter.measure(async {
         let instance = linked.pre.instantiate_async(&mut *store).await?;

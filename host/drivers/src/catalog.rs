@@ -92,7 +92,7 @@ impl Catalog {
     /// # Errors
     /// Why the bytes are refused. Nothing has changed then.
     pub async fn admit(&self, bytes: Vec<u8>) -> Result<Arc<Driver>, Rejection> {
-        let admitted = admit::check(bytes, self.runtime.limits.max_component_mib)?;
+        let admitted = admit::check(bytes, self.runtime.config.max_component_mib)?;
         if let Some(known) = self.known(&admitted.digest) {
             return Ok(known);
         }
@@ -116,7 +116,7 @@ impl Catalog {
         }
         let bytes =
             tokio::fs::read(self.path(digest)).await.map_err(|error| Rejection::Host(format!("component {}: {error}", digest.short())))?;
-        let admitted = admit::check(bytes, self.runtime.limits.max_component_mib)?;
+        let admitted = admit::check(bytes, self.runtime.config.max_component_mib)?;
         if admitted.digest != *digest {
             return Err(Rejection::Host(format!("component {} was changed on disk", digest.short())));
         }

@@ -6,7 +6,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 use wrought_domain::{Digest, DriverError, DriverName, Function};
 
-use crate::config::DriversConfig;
+use crate::config::Limits;
 
 /// A call that broke. The driver's own refusal is not a fault: it is an answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -126,7 +126,7 @@ impl Cause {
 
     /// Tells by type what an error of the engine means, and by when it came: once the guest runs, an error
     /// that has no type of ours or of the engine's is about a value that the guest passed.
-    pub(crate) fn of(error: &wasmtime::Error, guest_ran: bool, memory_refused: bool, limits: &DriversConfig) -> Self {
+    pub(crate) fn of(error: &wasmtime::Error, guest_ran: bool, memory_refused: bool, limits: &Limits) -> Self {
         if let Some(cause) = error.downcast_ref::<Cause>() {
             return cause.clone();
         }

@@ -32,7 +32,7 @@ pub use admit::{Admitted, Rejection, check};
 pub use answer::{Answer, Outcome, Report};
 pub use call::{Completed, Divergence, call, journal_full, replay, resume, unsettled};
 pub use catalog::{BrokenChain, Catalog, Generation, serving};
-pub use config::DriversConfig;
+pub use config::{CompileLimits, ComponentLimits, DriversConfig, Limits, SignaturePolicy};
 pub use convert::steps;
 pub use driver::{About, Driver};
 pub use fault::Fault;

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::config::DriversConfig;
+use crate::config::{DriversConfig, Limits};
 use crate::contract::import;
 use crate::state::{CallState, MAX_TABLE};
 
@@ -27,7 +27,7 @@ const MAX_TABLES: u32 = 32;
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) engine: Engine,
-    pub(crate) limits: Arc<DriversConfig>,
+    pub(crate) config: Arc<DriversConfig>,
     /// Keeps below the pool's totals, so that the pool never refuses.
     pub(crate) permits: Arc<Semaphore>,
     /// Components are compiled one after the other: each takes all cores, and memory without a bound of its own.
@@ -48,26 +48,26 @@ impl Runtime {
     ///
     /// # Errors
     /// The engine refuses its configuration, or no thread can be started.
-    pub fn new(limits: DriversConfig) -> Result<Self, RuntimeError> {
+    pub fn new(config: DriversConfig) -> Result<Self, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
-        let mut config = hardened();
-        config.allocation_strategy(pool(&limits));
-        let engine = match Engine::new(&config) {
+        let mut settings = hardened();
+        settings.allocation_strategy(pool(&config));
+        let engine = match Engine::new(&settings) {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(%error, "no pool of instances can be had, instances are made on demand");
-                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-                Engine::new(&config).map_err(failed)?
+                settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+                Engine::new(&settings).map_err(failed)?
             }
         };
         start_ticker(&engine)?;
         let linker = linker(&engine).map_err(failed)?;
         let mut linker_with_wasi = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut linker_with_wasi).map_err(failed)?;
-        let permits = usize::try_from(limits.concurrent_calls.max(1)).unwrap_or(1);
+        let permits = usize::try_from(config.concurrent_calls.max(1)).unwrap_or(1);
         Ok(Self {
             engine,
-            limits: Arc::new(limits),
+            config: Arc::new(config),
             permits: Arc::new(Semaphore::new(permits)),
             compiling: Arc::new(Semaphore::new(1)),
             linker: Arc::new(linker),
@@ -83,8 +83,8 @@ impl Runtime {
     }
 
     /// The limits of calls.
-    pub fn limits(&self) -> &DriversConfig {
-        &self.limits
+    pub fn limits(&self) -> Limits {
+        self.config.limits()
     }
 
     pub(crate) fn linker(&self, wasi: bool) -> &Linker<CallState> {
@@ -96,7 +96,7 @@ impl Runtime {
         let needs = component.resources_required();
         let memories = needs.as_ref().map_or(1, |needs| needs.num_memories);
         let tables = needs.as_ref().map_or(1, |needs| needs.num_tables.div_ceil(TABLES_PER_PERMIT));
-        memories.max(tables).clamp(1, self.limits.concurrent_calls.max(1))
+        memories.max(tables).clamp(1, self.config.concurrent_calls.max(1))
     }
 }
 

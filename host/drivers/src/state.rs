@@ -16,7 +16,7 @@ use wrought_domain::{DriverError, ErrorKind};
 
 use crate::answer::Report;
 use crate::capability::World;
-use crate::config::DriversConfig;
+use crate::config::Limits;
 use crate::contract::types;
 use crate::fault::Cause;
 use crate::journal::{Class, Entry, Header, Journal, JournalError, Moment};
@@ -43,7 +43,7 @@ pub(crate) struct CallState {
     pub(crate) header: Header,
     /// Nothing in a replay, and where there is no node.
     pub(crate) world: Option<Arc<dyn World>>,
-    pub(crate) limits: Arc<DriversConfig>,
+    pub(crate) limits: Limits,
     pub(crate) driver_state: DriverState,
     pub(crate) state_changed: bool,
     pub(crate) waits: Vec<Wait>,
@@ -73,14 +73,14 @@ impl CallState {
     pub(crate) fn live(
         header: Header,
         world: Option<Arc<dyn World>>,
-        limits: Arc<DriversConfig>,
+        limits: Limits,
         journal: Option<Arc<dyn Journal>>,
     ) -> Self {
         Self::new(header, world, limits, journal, VecDeque::new(), true)
     }
 
     /// For `describe` and `get-properties`.
-    pub(crate) fn about_nobody(header: Header, limits: Arc<DriversConfig>) -> Self {
+    pub(crate) fn about_nobody(header: Header, limits: Limits) -> Self {
         Self { about_nobody: true, ..Self::new(header, None, limits, None, VecDeque::new(), true) }
     }
 
@@ -89,7 +89,7 @@ impl CallState {
         header: Header,
         recorded: Vec<Entry>,
         world: Arc<dyn World>,
-        limits: Arc<DriversConfig>,
+        limits: Limits,
         journal: Option<Arc<dyn Journal>>,
     ) -> Self {
         Self::new(header, Some(world), limits, journal, recorded.into(), true)
@@ -97,14 +97,14 @@ impl CallState {
 
     /// Answers from the record alone. A call that the host ended is ended at the same host call, for the same reason.
     pub(crate) fn replay(header: Header, recorded: Vec<Entry>, ends_at: Option<(u32, Cause)>) -> Self {
-        let limits = Arc::new(header.limits.clone());
+        let limits = header.limits;
         Self { ends_at, ..Self::new(header, None, limits, None, recorded.into(), false) }
     }
 
     fn new(
         header: Header,
         world: Option<Arc<dyn World>>,
-        limits: Arc<DriversConfig>,
+        limits: Limits,
         journal: Option<Arc<dyn Journal>>,
         recorded: VecDeque<Entry>,
         live: bool,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use wrought_domain::{Digest, DriverName, Fence, Function, NodeId, OperationId, StepCall};
 
 use crate::answer::Outcome;
-use crate::config::DriversConfig;
+use crate::config::Limits;
 use crate::grants::Grants;
 use crate::snapshot::{DriverState, Snapshot};
 
@@ -72,7 +72,7 @@ pub struct Header {
     pub grants: Grants,
     /// The limits under which it ran.
     #[serde(default)]
-    pub limits: DriversConfig,
+    pub limits: Limits,
     /// The world as `task` shows it.
     pub snapshot: Snapshot,
     /// The driver's state on the node.

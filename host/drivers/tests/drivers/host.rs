@@ -56,7 +56,7 @@ pub fn header(driver: &Driver, function: Function, driver_info: Value) -> Header
         started_at: "2026-05-01T12:00:00Z".parse().unwrap(),
         seed: 42,
         grants: Grants::all(),
-        limits: limits(),
+        limits: limits().limits(),
         state: DriverState::default(),
         snapshot: Snapshot {
             operation: task::Operation { id: uuid::Uuid::nil().to_string(), name: "deploy".into() },
