@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use wrought_domain::{DriverName, Fence, NodeId};
+use wrought_domain::{DriverName, Fence, NodeId, Port};
 use wrought_engine::{Advance, Operation, Wipe};
 
 use crate::document::Table;
@@ -280,6 +280,26 @@ impl Store {
         }
         all.sort_by_key(Operation::due);
         Ok(all)
+    }
+
+    /// What a driver call is given besides its node, in one read: the node's ports, in the order of creation, and what the driver
+    /// keeps about the node, as [`Store::driver_state`].
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn call_inputs(&self, node: NodeId, driver: &DriverName) -> Result<(Vec<Port>, Option<Value>), StoreError> {
+        let sql = "SELECT id, uuid, doc FROM ports WHERE node = $1 \
+             UNION ALL SELECT 0, NULL, doc FROM driver_state WHERE node = $1 AND driver = $2 ORDER BY 1";
+        let query = sqlx::query_as(sql).bind(node.to_string()).bind(driver.to_string());
+        let rows: Vec<(i64, Option<String>, Vec<u8>)> = query.fetch_all(self.reads()).await?;
+        let (mut ports, mut state) = (Vec::new(), None);
+        for (_, port, doc) in rows {
+            match port {
+                Some(port) => ports.push(document::open(self.keys(), Table::Ports, port, &doc)?),
+                None => state = Some(document::open(self.keys(), Table::DriverState, state_id(node, driver), &doc)?),
+            }
+        }
+        Ok((ports, state))
     }
 
     /// What a driver keeps about a node: `{"operation": {..}, "node": {..}}`.

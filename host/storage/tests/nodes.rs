@@ -277,7 +277,9 @@ async fn all_of_a_node_goes_with_it() {
         .commit(Commit { advance: &end(&next, None), revision: now, fence: held.fence, driver_state: &[], journal: &[], user: "u" })
         .await
         .unwrap();
-    assert!(store.driver_state(id, &state[0].0).await.unwrap().is_some());
+    let kept = store.driver_state(id, &state[0].0).await.unwrap();
+    assert!(kept.is_some());
+    assert_eq!(store.call_inputs(id, &state[0].0).await.unwrap(), (store.ports_of(id).await.unwrap(), kept));
     assert!(!store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());
 
     store.delete_node(&admin(), id).await.unwrap();
