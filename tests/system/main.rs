@@ -4,18 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
+#[allow(dead_code, unused_imports, reason = "each binary uses a part of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 mod agents;
 mod bad_requests;
 mod canary;
-mod crash;
-mod crash_points;
 mod disconnects;
-mod effects;
 mod failures;
 mod fake_hardware;
-mod fleet_crash;
 mod hostile_guests;
 mod journal;
 mod lifecycle;

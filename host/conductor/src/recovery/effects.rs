@@ -12,7 +12,7 @@ pub(crate) enum Look {
     Agent,
     /// By what the controller says is in the virtual drive.
     Media,
-    /// By the effect itself: it looks first and changes what is not so yet, so it is asked for again.
+    /// By the effect itself: doing it again changes nothing that is so already, so it is asked for again.
     Itself,
     /// Nothing tells.
     Nothing,
@@ -38,6 +38,7 @@ const AGENT_RECORDS: &str = "the agent's start time, the ids of its commands";
 const AGENT: &str = "a command of this name that was not listed before; not listed by the same agent is not done";
 const AGENT_NEITHER: &str = "the agent started anew, or does not answer in time: the node fails by name";
 const ITSELF: &str = "asked for again: it looks first and changes only what is not so";
+const DEVICE: &str = "asked for again: the boot device is set once more, which changes nothing";
 const ITSELF_NEITHER: &str = "its own error";
 
 const fn power(effect: &'static str, on: bool) -> EffectRule {
@@ -60,6 +61,11 @@ const fn media(effect: &'static str) -> EffectRule {
 
 const fn itself(effect: &'static str) -> EffectRule {
     EffectRule { effect, records: "nothing", told: ITSELF, neither: ITSELF_NEITHER, look: Look::Itself }
+}
+
+/// Controllers do not show reliably how long a boot device is set for, so that looking first would not tell.
+const fn device(effect: &'static str) -> EffectRule {
+    EffectRule { told: DEVICE, ..itself(effect) }
 }
 
 /// All effects of the contract. What is not in here is never repeated.
@@ -88,9 +94,9 @@ pub const EFFECTS: &[EffectRule] = &[
     media("boot.prepare-ramdisk"),
     media("boot.insert-media"),
     itself("boot.clean-up-ramdisk"),
-    itself("boot.prepare-instance"),
+    device("boot.prepare-instance"),
     itself("boot.clean-up-instance"),
-    itself("boot.set-device"),
+    device("boot.set-device"),
     itself("boot.set-mode"),
     itself("boot.set-secure-boot"),
     itself("boot.eject-media"),

@@ -6,7 +6,8 @@ use futures::future::join_all;
 use serde_json::Value;
 use wrought_simulator::Counts;
 
-use crate::support::{HostConfig, Node, Setup, World, run, until};
+use crate::run_alone;
+use crate::support::{HostConfig, Node, Setup, World, until};
 
 /// Servers of the fleet, unless `WROUGHT_TEST_SERVERS` says otherwise.
 const SERVERS: usize = 100;
@@ -68,7 +69,7 @@ async fn cut_off(world: &mut World, nodes: &[Name], verb: &str, reached: impl Fn
 
 #[test]
 fn a_fleet_goes_on_after_kill_9_in_every_phase_and_repeats_nothing() {
-    run(async {
+    run_alone(async {
         let servers = servers();
         let mut world = world(servers).await;
         let enrolled = join_all((0..servers).map(|_| world.enrol())).await;
@@ -109,10 +110,10 @@ fn all_counts(world: &World, servers: usize) -> Vec<Counts> {
 
 #[test]
 fn a_deployment_survives_ten_kills_in_a_row() {
-    run(async {
+    run_alone(async {
         let mut world = World::new(Setup {
             servers: 1,
-            fleet: |options| (options.power_delay, options.boot_delay, options.write_delay) = (1.0, 3.0, 8.0),
+            fleet: |options| (options.power_delay, options.boot_delay, options.write_delay) = (1.0, 4.0, 16.0),
             ..Setup::default()
         })
         .await;

@@ -18,7 +18,8 @@ use wrought_simulator::machine::PowerState;
 use wrought_simulator::{Counts, Faults, Fleet, NodeView};
 use wrought_storage::Store;
 
-use crate::support::{Api, Life, MortalHost, Passage, Place, Watch, fleet_options, hostile, image_sha256, redfish_node, run, until};
+use crate::run_alone;
+use crate::support::{Api, Life, MortalHost, Passage, Place, Watch, fleet_options, hostile, image_sha256, redfish_node, until};
 
 /// No pass takes longer, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -422,17 +423,17 @@ async fn walk(moment: Moment) {
 
 #[test]
 fn an_effect_that_was_not_done_is_done_once() {
-    run(walk(Moment::Intended));
+    run_alone(walk(Moment::Intended));
 }
 
 #[test]
 fn an_effect_that_was_done_is_not_repeated() {
-    run(walk(Moment::Acted));
+    run_alone(walk(Moment::Acted));
 }
 
 #[test]
 fn what_nobody_can_tell_is_not_repeated_and_fails_by_name() {
-    run(async {
+    run_alone(async {
         let cases: Vec<(Case, Trouble)> = Case::all()
             .into_iter()
             .filter(|case| !case.told_by_nothing() && case.provoke != "agent.run power-off")

@@ -8,7 +8,7 @@ mod node;
 mod stopped;
 mod world;
 
-#[path = "../../../host/cli/demo/variant.rs"]
+#[path = "../../host/cli/demo/variant.rs"]
 mod variant;
 
 use std::future::Future;

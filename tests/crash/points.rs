@@ -16,7 +16,8 @@ use wrought_conductor::{Clock, Passed};
 use wrought_drivers::journal::Moment;
 use wrought_simulator::{Counts, Fleet};
 
-use crate::support::{Life, MortalHost, Passage, Place, Watch, fleet_options, image_sha256, redfish_node, run};
+use crate::run_alone;
+use crate::support::{Life, MortalHost, Passage, Place, Watch, fleet_options, image_sha256, redfish_node};
 
 /// Runs at a time: most of a run is waiting for a simulated machine.
 const SIDE_BY_SIDE: usize = 12;
@@ -250,22 +251,22 @@ fn fault(flow: Flow, uncut: &Ended, ended: &Ended) -> Option<&'static str> {
 
 #[test]
 fn a_deployment_goes_on_from_every_moment() {
-    run(every_moment(Flow::Deploy));
+    run_alone(every_moment(Flow::Deploy));
 }
 
 #[test]
 fn a_cleaning_goes_on_from_every_moment() {
-    run(every_moment(Flow::Clean));
+    run_alone(every_moment(Flow::Clean));
 }
 
 #[test]
 fn a_tear_down_goes_on_from_every_moment() {
-    run(every_moment(Flow::TearDown));
+    run_alone(every_moment(Flow::TearDown));
 }
 
 #[test]
 fn an_hour_without_a_host_lets_nothing_time_out() {
-    run(async {
+    run_alone(async {
         let later = SignedDuration::from_hours(1);
         let ends: Vec<Ended> = stream::iter(0..100)
             .map(|index| tokio::spawn(async move { Run::new(Flow::Deploy).await.finish(10 + index, later).await }))
