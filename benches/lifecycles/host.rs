@@ -16,7 +16,7 @@ use uuid::Uuid;
 use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, ProvisionRequest, Setup};
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, Principal, Verb};
-use wrought_drivers::{Catalog, DriversConfig, Runtime};
+use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime};
 use wrought_storage::{Durability, Store, Writes};
 
 /// Between two looks whether all operations have ended.
@@ -95,7 +95,7 @@ impl Host {
     async fn conductor(store: Store, drivers: &Path, journal: Switch) -> Result<Conductor> {
         let setup = Setup {
             store,
-            catalog: Arc::new(Catalog::open(Runtime::new(DriversConfig::default())?, drivers).await?),
+            catalog: Arc::new(Catalog::open(Runtime::new(DriversConfig::default(), Compiler::InProcess)?, drivers).await?),
             conductor: ConductorConfig::default(),
             deploy: DeployConfig::default(),
             hardware: Hardware::default(),

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -87,11 +89,21 @@ impl Client {
         self.send(method, path, |request| request.json(body)).await
     }
 
-    /// Sends a component of `length` bytes.
-    pub async fn upload(&self, path: &str, length: u64, body: Body) -> Result<Value, ClientError> {
-        let headers =
-            |request: RequestBuilder| request.header("Content-Type", "application/wasm").header("Content-Length", length).body(body);
+    /// Sends a component of `length` bytes, with the text of its signature.
+    pub async fn upload(&self, path: &str, length: u64, signature: Option<&str>, body: Body) -> Result<Value, ClientError> {
+        let headers = |request: RequestBuilder| {
+            let request = request.header("Content-Type", "application/wasm").header("Content-Length", length);
+            match signature {
+                Some(signature) => request.header("X-Wrought-Signature", STANDARD.encode(signature)),
+                None => request,
+            }
+            .body(body)
+        };
         self.send(Method::PUT, path, headers).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.send(Method::DELETE, path, |request| request).await
     }
 
     /// The bytes of a file.

@@ -1,4 +1,6 @@
-//! `wrought driver`: the life of drivers on a running host.
+//! `wrought driver`: the life of drivers on a running host, and the same look at them without one.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use crate::output;
 
 const COLUMNS: [&str; 6] = ["name", "version", "status", "digest", "vendor", "summary"];
 
+const VERSION_COLUMNS: [&str; 8] = ["version", "status", "digest", "requested", "granted", "signature", "uploaded_by", "uploaded_at"];
+
 const CHUNK: usize = 64 << 10;
 /// How a core module of WebAssembly begins; a component has another version.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -26,12 +30,17 @@ pub enum DriverCommand {
         name: String,
         /// The component, or a core module that a binding generator put its world into
         file: PathBuf,
+        /// Its detached signature, as `minisign -S` makes it [default: FILE.minisig, if it is there]
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
         #[command(flatten)]
         host: HostArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Judge a component as a host would, without one; status 1 when it would be rejected
+    Check(check::Check),
     /// List the drivers and their versions
     List {
         #[command(flatten)]
@@ -48,6 +57,14 @@ pub enum DriverCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Delete a version that nothing refers to any more
+    Delete {
+        name: String,
+        /// Its digest, or the beginning of it
+        digest: String,
+        #[command(flatten)]
+        host: HostArgs,
     },
     /// Put a version in force for all operations that begin from now on
     #[command(group(ArgGroup::new("which").args(["version", "version_flag", "digest"])))]
@@ -75,9 +92,14 @@ pub enum DriverCommand {
 impl DriverCommand {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Push { name, file, host, json } => push(&Client::of(&host)?, &name, &file, json).await,
+            Self::Push { name, file, signature, host, json } => push(&Client::of(&host)?, &name, &file, signature.as_deref(), json).await,
+            Self::Check(check) => check.run().await,
             Self::List { host, json } => list(&Client::of(&host)?, json).await,
             Self::Show { name, host, json } => show(&Client::of(&host)?, &name, json).await,
+            Self::Delete { name, digest, host } => {
+                Client::of(&host)?.delete(&format!("{}/versions/{}", path(&name), segment(&digest))).await?;
+                output::say(&format!("{name} {digest} is deleted"))
+            }
             Self::Activate { name, version, version_flag, digest, grant, host, json } => {
                 let which = match (version.or(version_flag), digest) {
                     (Some(version), _) => Some(("version", version)),
@@ -90,9 +112,8 @@ impl DriverCommand {
     }
 }
 
-async fn push(client: &Client, name: &str, file: &Path, json: bool) -> anyhow::Result<()> {
-    let bytes = tokio::fs::read(file).await.with_context(|| format!("reading {}", file.display()))?;
-    let component = component(bytes).with_context(|| format!("making a component of {}", file.display()))?;
+async fn push(client: &Client, name: &str, file: &Path, signature: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let (component, signature) = read(file, signature)?;
     let length = u64::try_from(component.len())?;
     let bar = ProgressBar::new(length)
         .with_style(ProgressStyle::with_template("{msg:12} {bar:40} {bytes}/{total_bytes}")?)
@@ -106,7 +127,7 @@ async fn push(client: &Client, name: &str, file: &Path, json: bool) -> anyhow::R
         }
         Ok::<_, std::io::Error>(chunk)
     }));
-    let answer = client.upload(&path(name), length, Body::wrap_stream(chunks)).await;
+    let answer = client.upload(&path(name), length, signature.as_deref(), Body::wrap_stream(chunks)).await;
     bar.finish_and_clear();
     let version = answer.with_context(|| format!("uploading {} as driver {name}", file.display()))?;
     if json {
@@ -125,6 +146,20 @@ async fn push(client: &Client, name: &str, file: &Path, json: bool) -> anyhow::R
         output::complain(&format!("to put it in force: wrought driver activate {name} --digest {digest}{grant}"));
     }
     Ok(())
+}
+
+/// A component and the text of its signature.
+fn read(file: &Path, signature: Option<&Path>) -> anyhow::Result<(Vec<u8>, Option<String>)> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let component = component(bytes).with_context(|| format!("making a component of {}", file.display()))?;
+    let beside = PathBuf::from(format!("{}.minisig", file.display()));
+    let text = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+    let signature = match signature {
+        Some(signature) => Some(text(signature)?),
+        None if beside.exists() => Some(text(&beside)?),
+        None => None,
+    };
+    Ok((component, signature))
 }
 
 /// The component itself, or the one that a compiler's core module carries the description of.
@@ -149,8 +184,30 @@ async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
     if json {
         return output::say_json(&driver);
     }
-    let versions = rows(items(&driver, "versions").iter(), &["version", "status", "digest", "requested", "granted", "uploaded_at"]);
-    output::say(&versions.trim_fmt())
+    output::say(&rows(items(&driver, "versions").iter(), &VERSION_COLUMNS).trim_fmt())?;
+    for rejected in items(&driver, "rejected") {
+        let (digest, when, reason) = (text(rejected, "digest"), text(rejected, "uploaded_at"), text(rejected, "reason"));
+        output::say(&format!("\nrejected {when} {digest}\n  {reason}"))?;
+    }
+    for version in items(&driver, "versions").iter().filter(|version| version.get("report").is_some_and(Value::is_array)) {
+        output::say(&format!("\n{} {}", text(version, "version"), text(version, "digest")))?;
+        output::say(&stages(items(version, "report")).trim_fmt())?;
+    }
+    Ok(())
+}
+
+/// The stages of admission, and what each found.
+fn stages(report: &[Value]) -> comfy_table::Table {
+    let mut table = output::table(&["stage", "passed", "ms", "found"]);
+    for stage in report {
+        let found = ["reason", "warning"].iter().find_map(|key| stage.get(*key).and_then(Value::as_str)).map(str::to_owned);
+        let details = || stage.get("details").and_then(Value::as_object).into_iter().flatten();
+        let found =
+            found.unwrap_or_else(|| details().map(|(key, value)| format!("{key}={}", output::cell(value))).collect::<Vec<_>>().join(" "));
+        let cell = |key: &str| output::cell(stage.get(key).unwrap_or(&Value::Null));
+        table.add_row([cell("stage"), cell("ok"), cell("millis"), found]);
+    }
+    table
 }
 
 /// A version that asks for more than it is granted is refused by the host, with the command that grants the rest.

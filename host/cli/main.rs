@@ -64,7 +64,13 @@ enum Command {
     Recover(recover::Recover),
     /// Run simulated servers: Redfish controllers and agents
     Simulator(simulator::Simulator),
+    /// Compile a component from standard input to standard output; the host calls this
+    #[command(name = COMPILE_DRIVER, hide = true)]
+    CompileDriver { order: String },
 }
+
+/// How the host calls itself to compile a driver.
+const COMPILE_DRIVER: &str = "compile-driver";
 
 /// The user asked for something that cannot be: ends with status 2.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,10 @@ struct UsageError(String);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before any thread is there: it bounds itself.
+    if let Command::CompileDriver { order } = &cli.command {
+        return wrought_drivers::admission::compile_driver(order);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&anyhow::Error::new(error).context("starting the threads")),
@@ -99,6 +109,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Recover(recover) => recover.run().await,
         Command::Simulator(simulator) => simulator.run(cli.verbose).await,
+        Command::CompileDriver { .. } => anyhow::bail!("a compiler does not run beside anything else"),
     }
 }
 

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use wrought_conductor::{Export, RecordedCall, RecordedDriver};
 use wrought_domain::{Digest, DriverName};
 use wrought_drivers::journal::{Record, Recorded};
-use wrought_drivers::{Divergence, Driver, DriversConfig, Fault, Limits, Outcome, Runtime, check, fault, replay, shipped};
+use wrought_drivers::{
+    Catalog, Compiler, Divergence, Driver, DriversConfig, Fault, Limits, Outcome, Runtime, admission, fault, replay, shipped,
+};
 
 use crate::client::{Client, HostArgs};
 use crate::config::LogFormat;
-use crate::{UsageError, driver, journal, logging, output};
+use crate::{COMPILE_DRIVER, UsageError, driver, journal, logging, output};
 
 /// Bytes of a file that is read: what it unpacks to is bounded as well.
 const MAX_FILE: u64 = 256 << 20;
@@ -25,14 +27,8 @@ const MAX_FILE: u64 = 256 << 20;
 const LINE: usize = 600;
 
 /// What a record may ask for of this machine: limits come from the record, and the record from anybody.
-const MOST: Limits = Limits {
-    memory_mib: 4096,
-    cpu_ms: 120_000,
-    wall_s: 300,
-    host_calls: 1_000_000,
-    log_lines: 10_000,
-    value_kib: 64 << 10,
-};
+const MOST: Limits =
+    Limits { memory_mib: 4096, cpu_ms: 120_000, wall_s: 300, host_calls: 1_000_000, log_lines: 10_000, value_kib: 64 << 10 };
 
 /// MiB of a component that is replayed.
 const MAX_COMPONENT: u32 = 128;
@@ -121,7 +117,9 @@ impl Replay {
 
     async fn all<'a>(&self, export: &'a Export, spinner: &ProgressBar) -> anyhow::Result<Vec<Replayed<'a>>> {
         let mut others = self.others(&export.drivers)?;
-        let runtime = Runtime::new(limits(&export.calls))?;
+        // What was compiled goes with this folder.
+        let folder = tempfile::tempdir().context("making a folder to work in")?;
+        let catalog = Catalog::open(Runtime::new(limits(&export.calls), Compiler::this_program(COMPILE_DRIVER))?, folder.path()).await?;
         let mut loaded: HashMap<(DriverName, Digest), Arc<Driver>> = HashMap::new();
         let mut others_loaded: HashMap<DriverName, Arc<Driver>> = HashMap::new();
         let mut all = Vec::with_capacity(export.calls.len());
@@ -131,20 +129,20 @@ impl Replay {
             let (name, digest) = (&record.header.driver, &record.header.digest);
             if let Some(file) = others.remove(name) {
                 spinner.set_message(format!("compiling {}", file.display()));
-                others_loaded.insert(name.clone(), other(&runtime, &file).await?);
+                others_loaded.insert(name.clone(), other(&catalog, &file).await?);
             }
             let key = (name.clone(), digest.clone());
             let driver = match others_loaded.get(name).or_else(|| loaded.get(&key)) {
                 Some(driver) => driver.clone(),
                 None => {
                     spinner.set_message(format!("compiling {name} {}", digest.short()));
-                    let driver = recorded(&runtime, &export.drivers, name, digest).await?;
+                    let driver = recorded(&catalog, &export.drivers, name, digest).await?;
                     loaded.insert(key, driver.clone());
                     driver
                 }
             };
             spinner.set_message(format!("replaying call {}", call.id));
-            let divergence = replay(&runtime, &driver, &whole(record)).await.err();
+            let divergence = replay(catalog.runtime(), &driver, &whole(record)).await.err();
             all.push(Replayed { call, record, divergence });
         }
         Ok(all)
@@ -286,21 +284,20 @@ fn bound(limits: &mut Limits) {
 }
 
 /// The build that `--driver` names.
-async fn other(runtime: &Runtime, file: &Path) -> anyhow::Result<Arc<Driver>> {
+async fn other(catalog: &Catalog, file: &Path) -> anyhow::Result<Arc<Driver>> {
     let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let component = driver::component(bytes).with_context(|| format!("making a component of {}", file.display()))?;
-    let load = async { Ok::<_, anyhow::Error>(Driver::load(runtime, check(component, MAX_COMPONENT)?).await?) };
-    load.await.with_context(|| format!("loading {}", file.display()))
+    Ok(catalog.admit(component).await.map_err(|rejected| *rejected).with_context(|| format!("loading {}", file.display()))?.driver)
 }
 
 /// The build that was recorded: from the file, or from this program where it is a shipped one.
-async fn recorded(runtime: &Runtime, drivers: &[RecordedDriver], name: &DriverName, digest: &Digest) -> anyhow::Result<Arc<Driver>> {
+async fn recorded(catalog: &Catalog, drivers: &[RecordedDriver], name: &DriverName, digest: &Digest) -> anyhow::Result<Arc<Driver>> {
     let in_file = drivers.iter().filter(|driver| driver.digest == *digest).find_map(|driver| driver.component.clone());
     let candidates = in_file.into_iter().chain(shipped::all().into_iter().map(|shipped| shipped.component.to_vec()));
     for component in candidates {
-        let admitted = check(component, MAX_COMPONENT).with_context(|| format!("the component of driver {name}"))?;
-        if admitted.digest == *digest {
-            return Driver::load(runtime, admitted).await.with_context(|| format!("loading driver {name}"));
+        if admission::digest(&component) == *digest {
+            let admitted = catalog.admit(component).await.map_err(|rejected| *rejected);
+            return Ok(admitted.with_context(|| format!("loading driver {name}"))?.driver);
         }
     }
     let missing = "is not in the record or does not have its digest";

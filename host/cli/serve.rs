@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Authentication, Service};
 use wrought_conductor::{Clock, Conductor, Hardware, Setup};
-use wrought_drivers::{Catalog, Runtime};
+use wrought_drivers::{Catalog, Compiler, Runtime};
 use wrought_storage::Store;
 
 use crate::config::{Config, Loaded, LogFormat};
-use crate::{UsageError, config, logging, output, shutdown};
+use crate::{COMPILE_DRIVER, UsageError, config, logging, output, shutdown};
 
 /// Requests at hand may be answered within this long after the host was told to stop.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -179,7 +179,8 @@ fn refuse_open_keys(data: &Path, config: &Config) -> anyhow::Result<()> {
 async fn start(data: &Path, config: Config) -> anyhow::Result<Conductor> {
     let store = Store::open_with(data, config.database.durability.into(), config.database.key_file.as_deref()).await?;
     let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image, secrets: config.secrets };
-    let catalog = Arc::new(Catalog::open(Runtime::new(config.drivers)?, &data.join("drivers")).await?);
+    let runtime = Runtime::new(config.drivers, Compiler::this_program(COMPILE_DRIVER))?;
+    let catalog = Arc::new(Catalog::open(runtime, &data.join("drivers")).await?);
     let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
     Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, clock: Clock::system(), passing: None }).await?)
 }

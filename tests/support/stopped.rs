@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passed, Passing, Setup};
-use wrought_drivers::{Catalog, DriversConfig, shipped};
+use wrought_drivers::{Catalog, Compiler, DriversConfig, shipped};
 use wrought_hardware::ImageConfig;
 use wrought_storage::{Durability, Store};
 
@@ -29,7 +29,9 @@ pub fn hostile() -> Vec<u8> {
 async fn catalog() -> Arc<Catalog> {
     let open = || async {
         let folder = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(wrought_drivers::Runtime::new(DriversConfig::default()).unwrap(), folder.path()).await.unwrap();
+        let catalog = Catalog::open(wrought_drivers::Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap(), folder.path())
+            .await
+            .unwrap();
         catalog.admit(hostile()).await.unwrap();
         Arc::new(catalog)
     };

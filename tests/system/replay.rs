@@ -15,7 +15,7 @@ use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, RecordedOperation, Setup};
 use wrought_domain::Principal;
 use wrought_drivers::journal::{Class, Record};
-use wrought_drivers::{Catalog, DriversConfig, Runtime, replay, shipped};
+use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime, replay, shipped};
 use wrought_hardware::ImageConfig;
 use wrought_simulator::Fleet;
 use wrought_storage::{Durability, Store};
@@ -67,8 +67,8 @@ fn every_call_of_a_nodes_life_is_replayed_exactly_and_no_record_holds_a_secret()
 /// On a runtime that has never seen the calls.
 async fn replay_all(records: &Vec<Record>) {
     let folder = tempfile::tempdir().unwrap();
-    let catalog = Catalog::open(Runtime::new(DriversConfig::default()).unwrap(), folder.path()).await.unwrap();
-    let driver = catalog.admit(shipped::DIRECT.to_vec()).await.unwrap();
+    let catalog = Catalog::open(Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap(), folder.path()).await.unwrap();
+    let driver = catalog.admit(shipped::DIRECT).await.unwrap().driver;
     for record in records {
         assert_eq!(record.header.digest, driver.digest);
         replay(catalog.runtime(), &driver, record).await.unwrap_or_else(|error| panic!("{:?}: {error}", record.header.function));
@@ -97,7 +97,7 @@ impl InProcess {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("data"), Durability::Normal).await.unwrap();
-        let runtime = Runtime::new(DriversConfig::default()).unwrap();
+        let runtime = Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap();
         let catalog = Arc::new(Catalog::open(runtime, &folder.path().join("drivers")).await.unwrap());
         let setup = Setup {
             store,

@@ -30,7 +30,13 @@ fn what_is_no_driver_is_refused_and_changes_nothing() {
         let reason = api.push("Not A Name!", shipped::FAKE.to_vec()).await.refused(400);
         assert!(reason.contains("name"), "{reason}");
         assert_eq!(api.get("/wrought/v1/drivers").await.ok(), before);
-        api.get("/wrought/v1/drivers/acme").await.refused(404);
+        // What was refused is told of, and is no version.
+        let shown = api.get("/wrought/v1/drivers/acme").await.ok();
+        assert_eq!((&shown["versions"], &shown["active"]), (&json!([]), &json!(null)));
+        let rejected = shown["rejected"].as_array().unwrap();
+        assert_eq!(rejected.len(), 6);
+        assert!(rejected[0]["reason"].as_str().unwrap().contains("unreachable"), "the last one first: {}", rejected[0]);
+        api.activate("acme", &json!({})).await.refused(404);
     });
 }
 
@@ -51,7 +57,7 @@ fn an_upload_that_is_too_large_is_refused_announced_or_not() {
                 sent.await.ok()
             });
             let reason = refused.await.refused(413);
-            assert!(reason.contains("max_driver_bytes"), "{reason}");
+            assert!(reason.contains("drivers.max_component_mib"), "{reason}");
         }
         assert_eq!(api.get("/wrought/v1/drivers").await.ok(), before);
         assert!(host.is_running());

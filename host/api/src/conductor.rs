@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 use wrought_conductor::{
-    BootDevice, Conductor, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+    BootDevice, Conductor, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
 };
 use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
@@ -81,8 +80,12 @@ impl Service for Conductor {
         self.driver_properties(hardware_type)
     }
 
-    async fn upload_driver(&self, who: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal> {
-        self.upload_driver(who, name, bytes.into()).await
+    async fn upload_driver(&self, who: &Principal, name: DriverName, upload: DriverUpload) -> Result<Value, Refusal> {
+        self.upload_driver(who, name, upload).await
+    }
+
+    async fn delete_driver(&self, who: &Principal, name: DriverName, digest: String) -> Result<(), Refusal> {
+        self.delete_driver(who, name, digest).await
     }
 
     async fn activate_driver(
@@ -129,6 +132,7 @@ impl Service for Conductor {
         let times = self.call_times();
         serde_json::json!({
             "driver_call_us": {"count": times.count, "p50": times.p50_us, "p99": times.p99_us},
+            "driver_compilations": self.compilations(),
             "rss_mib": rss_mib(),
         })
     }

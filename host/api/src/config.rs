@@ -32,8 +32,6 @@ pub struct ApiConfig {
     pub max_provision_body_bytes: usize,
     /// How deep a JSON body may be nested.
     pub max_json_depth: usize,
-    /// The largest driver component that may be uploaded, in bytes.
-    pub max_driver_bytes: usize,
 }
 
 impl Default for ApiConfig {
@@ -46,7 +44,6 @@ impl Default for ApiConfig {
             max_body_bytes: 1024 * 1024,
             max_provision_body_bytes: 64 * 1024 * 1024,
             max_json_depth: 25,
-            max_driver_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
-use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal};
+use wrought_conductor::{
+    BootDevice, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+};
 use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::Store;
@@ -67,8 +68,11 @@ pub trait Service: Send + Sync {
     /// The keys of `driver_info` that a hardware type knows, with their descriptions.
     fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>>;
 
-    /// Verifies, compiles and stores a component as a version of the driver; answers its record.
-    async fn upload_driver(&self, who: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal>;
+    /// Receives, judges and keeps a component as a version of the driver; answers its record.
+    async fn upload_driver(&self, who: &Principal, name: DriverName, upload: DriverUpload) -> Result<Value, Refusal>;
+
+    /// Deletes a version (its digest, or the beginning of it) that nothing refers to.
+    async fn delete_driver(&self, who: &Principal, name: DriverName, digest: String) -> Result<(), Refusal>;
 
     /// Puts a version in force and grants what is named; the newest version if none is. A version
     /// that asks for more than is granted is a conflict that names what is missing.
@@ -106,6 +110,7 @@ pub trait Service: Send + Sync {
     /// ended. A node that nothing holds is a conflict.
     async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal>;
 
-    /// Figures of this host: `driver_call_us` (CPU time of driver calls: count, p50, p99) and `rss_mib`.
+    /// Figures of this host: `driver_call_us` (CPU time of driver calls: count, p50, p99), `driver_compilations` since its start, and
+    /// `rss_mib`.
     fn stats(&self) -> Value;
 }

@@ -2,10 +2,11 @@
 //!
 //! | request | body | answer |
 //! |---|---|---|
-//! | `PUT /wrought/v1/drivers/{name}` | the component's bytes | 201, the record of the version |
+//! | `PUT /wrought/v1/drivers/{name}` | the component's bytes; its `.minisig` file, in base64, as header `X-Wrought-Signature` | 201, the record of the version with the report of its admission |
 //! | `GET /wrought/v1/drivers` | | 200, every driver with its versions |
-//! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions |
-//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`) and `rss_mib` of the host |
+//! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions and their reports, and the uploads that were refused |
+//! | `DELETE /wrought/v1/drivers/{name}/versions/{digest}` | | 204; 409 while something refers to the version |
+//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` since the start and `rss_mib` of the host |
 //! | `POST /wrought/v1/drivers/{name}/activate` | `{"version": "<version or digest>", "grant": ["<capability>", ...]}`, both optional | 200, the record of the version |
 //!
 //! `digest` may be given in place of `version`. An error is `{"error": {"code": "...", "message":
@@ -14,19 +15,27 @@
 //! that fails a check of its admission is `invalid`; one that asks for more than it is granted is a
 //! `conflict` when it is activated, and the message names what is missing.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wrought_conductor::Refusal;
+use wrought_conductor::{BrokenOff, DriverUpload, Refusal};
 use wrought_domain::{DriverName, Map, Principal};
 
 use crate::Api;
 use crate::call::{Unread, read};
+
+/// The header of a detached signature.
+const SIGNATURE: &str = "x-wrought-signature";
 
 /// Capabilities that one request may grant.
 const MAX_GRANTS: usize = 100;
@@ -38,6 +47,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/wrought/v1/drivers", get(list))
         .route("/wrought/v1/drivers/{name}", get(show).put(upload))
         .route("/wrought/v1/drivers/{name}/activate", post(activate))
+        .route("/wrought/v1/drivers/{name}/versions/{digest}", delete(forget))
 }
 
 async fn stats(State(api): State<Api>) -> Json<Value> {
@@ -105,29 +115,36 @@ async fn show(State(api): State<Api>, Extension(who): Extension<Principal>, Path
 async fn upload(
     State(api): State<Api>,
     Extension(who): Extension<Principal>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let name = named(&name)?;
-    let limit = api.config.max_driver_bytes;
-    let too_large = || {
-        let message = format!("the component is larger than {limit} bytes; the option max_driver_bytes of [api] sets the limit");
-        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    let upload = DriverUpload {
+        from: peer.map(|Extension(ConnectInfo(peer))| peer.ip()),
+        length: headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        signature: signature(&headers)?,
+        body: body.into_data_stream().map_err(|_| BrokenOff).boxed(),
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let bytes = read(body, limit).await.map_err(|unread| match unread {
-        Unread::TooLong => too_large(),
-        Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the upload ended early; send it again"),
-    })?;
-    if bytes.is_empty() {
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "the body is empty; send the component's bytes"));
-    }
-    let record = api.service.upload_driver(&who, name, bytes).await?;
+    let record = api.service.upload_driver(&who, named(&name)?, upload).await?;
     Ok((StatusCode::CREATED, Json(record)).into_response())
+}
+
+/// The text of the signature that came along.
+fn signature(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let Some(sent) = headers.get(SIGNATURE) else { return Ok(None) };
+    let decoded = sent.to_str().ok().and_then(|sent| STANDARD.decode(sent.trim()).ok()).and_then(|text| String::from_utf8(text).ok());
+    let wrong = || Refused::new(StatusCode::BAD_REQUEST, format!("{SIGNATURE}: send the content of the .minisig file in base64"));
+    decoded.map(Some).ok_or_else(wrong)
+}
+
+async fn forget(
+    State(api): State<Api>,
+    Extension(who): Extension<Principal>,
+    Path((name, digest)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    api.service.delete_driver(&who, named(&name)?, digest).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The body of an activation.

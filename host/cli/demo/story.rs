@@ -84,7 +84,7 @@ impl Story {
     async fn swap_driver(&self) -> anyhow::Result<Version> {
         let component = variant::with_note(wrought_drivers::shipped::DIRECT, "uploaded by the demo");
         let length = u64::try_from(component.len())?;
-        let uploaded = self.client.upload(&format!("/wrought/v1/drivers/{DRIVER}"), length, component.into()).await?;
+        let uploaded = self.client.upload(&format!("/wrought/v1/drivers/{DRIVER}"), length, None, component.into()).await?;
         let uploaded_version = version(&uploaded)?;
         let body = json!({ "digest": uploaded_version.digest, "grant": uploaded.get("requested") });
         self.client.call(Method::POST, &format!("/wrought/v1/drivers/{DRIVER}/activate"), &body).await?;

@@ -196,7 +196,7 @@ impl Conductor {
     }
 }
 
-fn administrator(who: &Principal) -> Result<(), Refusal> {
+pub(crate) fn administrator(who: &Principal) -> Result<(), Refusal> {
     if who.is_admin() { Ok(()) } else { Err(Refusal::Forbidden("This needs the role admin.".into())) }
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wrought_domain::NodeId;
+use wrought_drivers::Catalog;
 use wrought_drivers::journal::Moment;
-use wrought_drivers::{Catalog, Rejection};
 use wrought_engine::{Advance, Event, Impossible, Lifecycle, Returned, Settings, step};
 use wrought_hardware::agent::AgentClients;
 use wrought_hardware::image::Images;
@@ -121,9 +121,6 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A shipped driver.
-    #[error("loading the shipped drivers: {0}")]
-    Drivers(#[from] Rejection),
     /// The settings of the hardware's clients.
     #[error(transparent)]
     Hardware(#[from] HardwareError),

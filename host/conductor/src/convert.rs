@@ -22,7 +22,9 @@ pub(crate) fn refusal(error: StoreError) -> Refusal {
         StoreError::NotFound { what: "node", id } => Refusal::NotFound(format!("Node {id} could not be found.")),
         error @ StoreError::NotFound { .. } => Refusal::NotFound(error.to_string()),
         StoreError::Reserved { node, host } => Refusal::Locked { node, host },
-        error @ (StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::StaleFence(_)) => Refusal::Conflict(error.to_string()),
+        error @ (StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::StaleFence(_) | StoreError::Referenced { .. }) => {
+            Refusal::Conflict(error.to_string())
+        }
         error @ (StoreError::UnknownMarker(_) | StoreError::UnknownSortKey(_)) => Refusal::Invalid(error.to_string()),
         error => {
             let cause: &dyn std::error::Error = &error;

@@ -1,20 +1,25 @@
-//! Drivers from the operator's side: upload, activation with grants, listing.
+//! Drivers from the operator's side: activation with grants, listing.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use wrought_domain::{Digest, DriverName, Principal};
-use wrought_drivers::{Driver, Grants as Set, Rejection, shipped};
-use wrought_storage::{DriverStatus, DriverVersion, StoreError};
+use wrought_drivers::shipped::{self, Shipped};
+use wrought_drivers::{Driver, Grants as Set};
+use wrought_storage::{ActiveDriver, DriverStatus, DriverVersion, StoreError};
 
-use crate::Refusal;
+use crate::audit::administrator;
 use crate::conductor::Conductor;
-use crate::convert;
+use crate::uploads::{self, refused};
+use crate::{Refusal, convert};
 
 /// Marks the description of a version that came with a host.
-const SHIPPED: &str = "shipped";
+pub(crate) const SHIPPED: &str = "shipped";
+
+/// Drivers that are loaded at once when the host starts.
+const LOADING: usize = 8;
 
 /// What each driver may use: by name for those that an operator granted, by digest for shipped ones.
 #[derive(Default)]
@@ -53,32 +58,18 @@ impl Conductor {
         }
         let mut active = self.0.store.active().await?;
         for shipped in shipped::all() {
-            let driver = self.0.catalog.admit(shipped.component.to_vec()).await?;
-            let mut version = version(&shipped.name, &driver, shipped.component.len());
-            if let Some(description) = version.description.as_object_mut() {
-                description.insert(SHIPPED.into(), true.into());
-            }
-            self.0.store.put_driver_version(&version).await?;
-            let versions = self.0.store.driver_versions(Some(&shipped.name)).await?;
-            let came_with_a_host = |digest: &Digest| {
-                versions.iter().any(|known| known.digest == *digest && known.description.get(SHIPPED) == Some(&true.into()))
-            };
-            // Operations that began on the driver of a former host go on with it, so it keeps its grants.
-            for version in versions.iter().filter(|version| came_with_a_host(&version.digest)) {
-                self.0.grants.grant_shipped(&version.digest, &shipped.grants);
-            }
-            let chosen = active.iter().position(|active| active.name == shipped.name);
-            // A newer host brings a newer driver; one that an operator uploaded stays.
-            if chosen.and_then(|chosen| active.get(chosen)).is_none_or(|chosen| came_with_a_host(&chosen.digest)) {
-                if let Some(chosen) = chosen {
-                    active.remove(chosen);
-                }
-                self.0.store.activate(&shipped.name, &driver.digest).await?;
+            if let Some(driver) = self.load_shipped(&shipped, &active).await? {
+                active.retain(|active| active.name != shipped.name);
                 self.0.catalog.publish(shipped.name, driver);
             }
         }
-        for active in active {
-            match self.0.catalog.version(&active.digest).await {
+        let loading = active.into_iter().map(async |active| {
+            let loaded = self.0.catalog.version(&active.digest).await;
+            (active, loaded)
+        });
+        let mut loaded = futures::stream::iter(loading).buffered(LOADING);
+        while let Some((active, loaded)) = loaded.next().await {
+            match loaded {
                 Ok(driver) => self.0.catalog.publish(active.name, driver),
                 // One bad driver does not stop the host: its nodes stay readable, its verbs are refused by name.
                 Err(error) => {
@@ -89,19 +80,42 @@ impl Conductor {
         Ok(())
     }
 
-    /// Judges uploaded bytes and stores them as a version of the driver. It serves nothing before
-    /// it is activated.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] with the reason; nothing has changed then.
-    pub async fn upload_driver(&self, _who: &Principal, name: DriverName, bytes: Vec<u8>) -> Result<Value, Refusal> {
-        let size = bytes.len();
-        let driver = self.0.catalog.admit(bytes).await.map_err(rejected)?;
-        let version = version(&name, &driver, size);
-        self.0.store.put_driver_version(&version).await.map_err(convert::refusal)?;
-        tracing::info!(driver = %name, version = %driver.about.version, digest = driver.digest.short(), requested = %driver.requested, "driver uploaded");
-        let kept = self.versions_of(&name).await?.into_iter().find(|kept| kept.digest == version.digest).unwrap_or(version);
-        Ok(self.shown(&kept))
+    /// Loads and grants a driver of the binary; answers it if it is the one that serves under its name.
+    async fn load_shipped(&self, shipped: &Shipped, active: &[ActiveDriver]) -> Result<Option<Arc<Driver>>, StoreError> {
+        let admitted = match self.0.catalog.shipped(shipped).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                tracing::error!(driver = %shipped.name, %error, "a driver of this binary cannot be loaded");
+                return Ok(None);
+            }
+        };
+        let driver = admitted.driver.clone();
+        let mut version = uploads::version(&shipped.name, &admitted, &Principal::host(), None);
+        if let Some(description) = version.description.as_object_mut() {
+            description.insert(SHIPPED.into(), true.into());
+        }
+        let versions = self.0.store.driver_versions(Some(&shipped.name)).await?;
+        let known = versions.iter().find(|known| known.digest == version.digest);
+        if known.is_none_or(|known| known.description != version.description) {
+            self.0.store.put_driver_version(&version).await?;
+        }
+        let came_with_a_host = |digest: &Digest| {
+            let known = versions.iter().find(|known| known.digest == *digest);
+            *digest == version.digest || known.is_some_and(|known| known.description.get(SHIPPED) == Some(&true.into()))
+        };
+        // Operations that began on the driver of a former host go on with it, so it keeps its grants.
+        for digest in versions.iter().map(|version| &version.digest).chain([&version.digest]).filter(|digest| came_with_a_host(digest)) {
+            self.0.grants.grant_shipped(digest, &shipped.grants);
+        }
+        // A newer host brings a newer driver; one that an operator uploaded stays.
+        let chosen = active.iter().find(|active| active.name == shipped.name);
+        if !chosen.is_none_or(|chosen| came_with_a_host(&chosen.digest)) {
+            return Ok(None);
+        }
+        if chosen.is_none_or(|chosen| chosen.digest != driver.digest) {
+            self.0.store.activate(&shipped.name, &driver.digest).await?;
+        }
+        Ok(Some(driver))
     }
 
     /// Puts a version in force for operations that begin from now on, and grants what is named
@@ -112,17 +126,18 @@ impl Conductor {
     /// is granted, naming what is missing.
     pub async fn activate_driver(
         &self,
-        _who: &Principal,
+        who: &Principal,
         name: DriverName,
         wanted: Option<String>,
         grant: Vec<String>,
     ) -> Result<Value, Refusal> {
+        administrator(who)?;
         let versions = self.versions_of(&name).await?;
         let version = choose(&versions, wanted.as_deref())
             .ok_or_else(|| Refusal::NotFound(format!("Driver {name} has no version {}.", wanted.as_deref().unwrap_or("at all"))))?
             .clone();
         let granted = Set::of(&grant).map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let driver = self.0.catalog.version(&version.digest).await.map_err(rejected)?;
+        let driver = self.0.catalog.version(&version.digest).await.map_err(|rejected| refused(&rejected))?;
         let all = self.0.grants.of(&name, &driver.digest).union(&granted);
         let missing = all.missing(&driver.requested);
         if !missing.is_empty() {
@@ -168,13 +183,23 @@ impl Conductor {
         Ok(json!({ "drivers": drivers }))
     }
 
-    /// One driver with its versions.
+    /// One driver with its versions, the report of each, and the uploads that were refused.
     ///
     /// # Errors
     /// [`Refusal::NotFound`].
     pub async fn show_driver(&self, _who: &Principal, name: DriverName) -> Result<Value, Refusal> {
-        let versions = self.versions_of(&name).await?;
-        Ok(self.driver_document(&name, &versions))
+        let versions = self.0.store.driver_versions(Some(&name)).await?;
+        let rejections = self.0.store.driver_rejections(&name).await?;
+        if versions.is_empty() && rejections.is_empty() {
+            return Err(Refusal::NotFound(format!("Driver {name} could not be found.")));
+        }
+        let mut document = self.driver_document(&name, &versions);
+        if let Some(document) = document.as_object_mut() {
+            let reported = versions.iter().map(|version| self.reported(version)).collect::<Vec<_>>();
+            document.insert("versions".into(), reported.into());
+            document.insert("rejected".into(), rejections.iter().map(uploads::shown_rejection).collect::<Vec<_>>().into());
+        }
+        Ok(document)
     }
 
     /// The active drivers that can be a node's `deploy_interface`.
@@ -188,7 +213,7 @@ impl Conductor {
         usable.map(ToString::to_string).collect()
     }
 
-    async fn versions_of(&self, name: &DriverName) -> Result<Vec<DriverVersion>, Refusal> {
+    pub(crate) async fn versions_of(&self, name: &DriverName) -> Result<Vec<DriverVersion>, Refusal> {
         let versions = self.0.store.driver_versions(Some(name)).await.map_err(convert::refusal)?;
         if versions.is_empty() {
             return Err(Refusal::NotFound(format!("Driver {name} could not be found.")));
@@ -206,30 +231,25 @@ impl Conductor {
         })
     }
 
-    fn shown(&self, version: &DriverVersion) -> Value {
+    /// A version with what the stages of admission found.
+    pub(crate) fn reported(&self, version: &DriverVersion) -> Value {
+        let mut shown = self.shown(version);
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("report".into(), version.report.clone());
+        }
+        shown
+    }
+
+    pub(crate) fn shown(&self, version: &DriverVersion) -> Value {
         let granted = self.0.grants.of(&version.name, &version.digest);
         let requested = Set::of(&version.requested).unwrap_or_default();
         json!({
             "name": version.name, "version": version.version, "digest": version.digest, "vendor": version.vendor,
             "summary": version.summary, "status": version.status, "size": version.size,
-            "uploaded_at": version.uploaded_at.to_string(), "requested": version.requested,
+            "uploaded_at": version.uploaded_at.to_string(), "uploaded_by": version.uploaded_by,
+            "uploaded_from": version.uploaded_from, "signature": version.signature, "requested": version.requested,
             "granted": granted.names(), "missing": granted.missing(&requested), "description": version.description,
         })
-    }
-}
-
-fn version(name: &DriverName, driver: &Driver, size: usize) -> DriverVersion {
-    DriverVersion {
-        name: name.clone(),
-        digest: driver.digest.clone(),
-        version: driver.about.version.clone(),
-        vendor: driver.about.vendor.clone(),
-        summary: driver.about.summary.clone(),
-        status: DriverStatus::Available,
-        size: u64::try_from(size).unwrap_or(u64::MAX),
-        uploaded_at: Timestamp::now(),
-        description: json!({"about": driver.about, "exports": driver.exports}),
-        requested: driver.requested.names(),
     }
 }
 
@@ -244,16 +264,6 @@ fn choose<'a>(versions: &'a [DriverVersion], wanted: Option<&str>) -> Option<&'a
         }
     };
     versions.iter().filter(is).max_by_key(|version| version.uploaded_at)
-}
-
-fn rejected(rejection: Rejection) -> Refusal {
-    match rejection {
-        Rejection::Host(text) => {
-            tracing::error!(error = %text, "a driver could not be stored or loaded");
-            Refusal::Internal("the driver could not be stored or loaded; the host's log says more".into())
-        }
-        rejection => Refusal::Invalid(format!("The driver is rejected: {rejection}")),
-    }
 }
 
 impl From<StoreError> for Refusal {

@@ -33,6 +33,7 @@ mod rules;
 mod secrets;
 mod seen;
 mod stats;
+mod uploads;
 
 mod world;
 
@@ -46,3 +47,4 @@ pub use refusal::Refusal;
 pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
 pub use rules::{check_steps, check_unprotected, check_verb, not_in_state};
 pub use stats::CallTimes;
+pub use uploads::{BrokenOff, DriverUpload};

@@ -25,6 +25,9 @@ pub enum Refusal {
         /// The holder.
         host: String,
     },
+    /// 413: more bytes than are taken.
+    #[error("{0}")]
+    TooLarge(String),
     /// 503: not now.
     #[error("{0}")]
     Unavailable(String),
@@ -41,6 +44,7 @@ impl Refusal {
             Refusal::Invalid(_) => 400,
             Refusal::Forbidden(_) => 403,
             Refusal::Conflict(_) | Refusal::Locked { .. } => 409,
+            Refusal::TooLarge(_) => 413,
             Refusal::Unavailable(_) => 503,
             Refusal::Internal(_) => 500,
         }

@@ -15,7 +15,7 @@ use wasmtime::{Engine, Store};
 use wrought_domain::{Fence, Function, NodeId};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::Header;
-use wrought_drivers::{Answer, Driver, DriverState, DriversConfig, Grants, Limits, Runtime, Snapshot, call, check, shipped};
+use wrought_drivers::{Answer, Catalog, Compiler, Driver, DriverState, DriversConfig, Grants, Limits, Runtime, Snapshot, call, shipped};
 
 #[path = "../tests/drivers/world.rs"]
 #[allow(dead_code)]
@@ -87,8 +87,10 @@ fn medians<const N: usize>(rounds: usize, mut work: [&mut dyn FnMut(); N]) -> [D
 
 fn main() {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let runtime = Runtime::new(DriversConfig::default()).unwrap();
-    let driver = tokio.block_on(Driver::load(&runtime, check(shipped::FAKE.to_vec(), 64).unwrap())).unwrap();
+    let runtime = Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = tokio.block_on(Catalog::open(runtime.clone(), folder.path())).unwrap();
+    let driver = tokio.block_on(catalog.admit(shipped::FAKE)).unwrap().driver;
     let (nothing, with_memory) = (bare(runtime.engine(), NOTHING), bare(runtime.engine(), WITH_MEMORY));
     let (header, world) = (header(&driver), world::Scripted::good());
     let one_call = || {

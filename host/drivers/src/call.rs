@@ -9,14 +9,14 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, UpdateDeadline};
 use wrought_domain::{Digest, DriverError, DriverName, Function};
 
-use crate::admit::Rejection;
+use crate::admission::Rejection;
 use crate::answer::{Answer, Outcome};
 use crate::capability::World;
 use crate::config::Limits;
 use crate::contract::Description;
 use crate::contract::types;
 use crate::convert;
-use crate::driver::{Driver, Linked};
+use crate::driver::{Bindings, Driver};
 use crate::fault::{Cause, Fault, named};
 use crate::journal::{Entry, Header, Journal, Record};
 use crate::meter::Meter;
@@ -139,13 +139,13 @@ pub struct Divergence {
 
 async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Completed {
     // Given back after the store is gone, so that the pool's totals are never reached: permits run out before.
-    let _permits = runtime.permits.acquire_many(driver.linked.weight).await;
+    let _permits = runtime.permits.acquire_many(driver.bindings.weight).await;
     let began = Instant::now();
     let meter = Meter::default();
     let function = state.header.function;
     let step = state.header.step.as_ref().map(convert::step_call);
     let mut store = store(runtime, state, &meter);
-    let called = limited(&meter, &driver.linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance| {
+    let called = limited(&meter, &driver.bindings, &mut store, async |linked: &Bindings, store: &mut Store<CallState>, instance| {
         invoke(linked, store, &instance, function, step).await
     })
     .await;
@@ -179,14 +179,14 @@ fn fault(driver: &Driver, header: &Header, host_calls: u32, cause: Cause) -> Fau
 /// Asks a driver who it is: no node, no world, no grants. Whether all that it exports has the contract's types is looked at, too.
 pub(crate) async fn describe(
     runtime: &Runtime,
-    linked: &Linked,
+    linked: &Bindings,
     digest: &Digest,
 ) -> Result<(Description, Vec<types::Property>), Rejection> {
     let header = nobody(digest).map_err(|error| Rejection::Host(error.to_string()))?;
     let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
     let mut store = store(runtime, CallState::about_nobody(header, runtime.limits()), &meter);
-    limited(&meter, linked, &mut store, async |linked: &Linked, store: &mut Store<CallState>, instance: Instance| {
+    limited(&meter, linked, &mut store, async |linked: &Bindings, store: &mut Store<CallState>, instance: Instance| {
         if let Err(error) = fits(linked, store, &instance) {
             return Ok(Err(Rejection::Contract(format!("{error:#}"))));
         }
@@ -201,7 +201,7 @@ pub(crate) async fn describe(
 }
 
 /// Whether the exported functions have the contract's types.
-fn fits(linked: &Linked, store: &mut Store<CallState>, instance: &Instance) -> wasmtime::Result<()> {
+fn fits(linked: &Bindings, store: &mut Store<CallState>, instance: &Instance) -> wasmtime::Result<()> {
     linked.driver.load(&mut *store, instance)?;
     linked.deploy.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.steps.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
@@ -247,9 +247,9 @@ fn store(runtime: &Runtime, state: CallState, meter: &Meter) -> Store<CallState>
 /// Instantiates and calls, under both clocks. The store is never used again, whatever happens.
 async fn limited<T>(
     meter: &Meter,
-    linked: &Linked,
+    linked: &Bindings,
     store: &mut Store<CallState>,
-    body: impl AsyncFnOnce(&Linked, &mut Store<CallState>, Instance) -> wasmtime::Result<T>,
+    body: impl AsyncFnOnce(&Bindings, &mut Store<CallState>, Instance) -> wasmtime::Result<T>,
 ) -> Result<T, Cause> {
     let limits = store.data().limits;
     let mut guest_ran = false;
@@ -303,7 +303,7 @@ fn capped(error: types::Error) -> DriverError {
 }
 
 fn invoke<'a>(
-    linked: &'a Linked,
+    linked: &'a Bindings,
     store: &'a mut Store<CallState>,
     instance: &'a Instance,
     function: Function,

@@ -1,84 +1,81 @@
-//! The drivers of this host: components at rest, versions that are loaded, and the generation in
-//! force.
+//! The drivers of this host: components at rest under their digests, versions that are loaded, and the generation in force.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::watch;
-use wrought_domain::{Digest, DriverName, Function};
+use bytes::Bytes;
+use futures::Stream;
+use tokio::sync::{Semaphore, watch};
+use wrought_domain::{Digest, DriverName};
 
-use crate::admit::{self, Rejection};
+use crate::admission::{self, Admitted, Artifacts, Rejected, Rejection, TrustedKeys, UntrustedKey, Upload, Uploaded};
+use crate::config::SignaturePolicy;
 use crate::driver::Driver;
+use crate::generation::Generation;
 use crate::runtime::Runtime;
-use crate::shipped;
+use crate::shipped::Shipped;
 
-/// The drivers in force. Never changed once published.
-#[derive(Debug, Default)]
-pub struct Generation {
-    /// Grows by one with every change.
-    pub id: u64,
-    /// The version of each name that a new operation takes.
-    pub active: BTreeMap<DriverName, Arc<Driver>>,
-}
+/// Uploads that are received and judged at once; each may hold a component in memory.
+const UPLOADS: usize = 2;
 
-impl Generation {
-    /// A driver and its bases, its own first. What one does not export, the next serves.
-    ///
-    /// # Errors
-    /// The name that is not active, or a circle of bases.
-    pub fn chain(&self, name: &DriverName) -> Result<Vec<(DriverName, Arc<Driver>)>, BrokenChain> {
-        let mut chain: Vec<(DriverName, Arc<Driver>)> = Vec::new();
-        let mut next = Some(name.clone());
-        while let Some(name) = next {
-            if chain.iter().any(|(seen, _)| *seen == name) {
-                return Err(BrokenChain::Circle(name));
-            }
-            let driver = self.active.get(&name).cloned().ok_or_else(|| BrokenChain::NotActive(name.clone()))?;
-            next = driver.about.base.clone();
-            chain.push((name, driver));
-        }
-        Ok(chain)
-    }
-}
+/// How long an upload waits for its turn.
+const TURN: Duration = Duration::from_secs(30);
 
-/// Why a driver cannot serve a new operation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BrokenChain {
-    /// No version of it is active.
-    #[error("no version of driver {0} is active; upload one with `wrought driver push` and activate it with `wrought driver activate`")]
-    NotActive(DriverName),
-    /// The bases name each other.
-    #[error("driver {0} is its own base")]
-    Circle(DriverName),
-}
-
-/// The first driver of a chain that exports what holds a function.
-pub fn serving(chain: &[(DriverName, Arc<Driver>)], function: Function) -> Option<&(DriverName, Arc<Driver>)> {
-    chain.iter().find(|(_, driver)| driver.serves(function))
-}
+/// What components are called in the folder.
+const COMPONENT: &str = "wasm";
 
 /// Components and the versions made of them.
 pub struct Catalog {
     runtime: Runtime,
     folder: PathBuf,
+    artifacts: Artifacts,
+    trusted: TrustedKeys,
+    uploads: Arc<Semaphore>,
     loaded: Mutex<HashMap<Digest, Arc<Driver>>>,
     current: watch::Sender<Arc<Generation>>,
 }
 
+/// Why the drivers' folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// It cannot be made, read or written.
+    #[error("the drivers' folder {}: {cause}; check that this user may write to it", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
+    /// A trusted key cannot be used.
+    #[error(transparent)]
+    Key(#[from] UntrustedKey),
+}
+
+/// Why a version is not forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is in use: in force, or on call for operations that are under way")]
+pub struct InUse;
+
 impl Catalog {
-    /// A catalog whose components lie in `folder`, with the shipped drivers loaded.
+    /// A catalog whose components lie in `folder`. What a crash left half done is removed.
     ///
     /// # Errors
-    /// The folder cannot be made, or a shipped driver does not load: then the binary is broken.
-    pub async fn open(runtime: Runtime, folder: &Path) -> Result<Self, Rejection> {
-        let io = |error: std::io::Error| Rejection::Host(format!("{}: {error}", folder.display()));
-        tokio::fs::create_dir_all(folder).await.map_err(io)?;
-        let catalog = Self { runtime, folder: folder.to_owned(), loaded: Mutex::default(), current: watch::channel(Arc::default()).0 };
-        for driver in shipped::all() {
-            catalog.admit(driver.component.to_vec()).await?;
-        }
-        Ok(catalog)
+    /// The folder cannot be used, or a trusted key not be read.
+    pub async fn open(runtime: Runtime, folder: &Path) -> Result<Self, CatalogError> {
+        let trusted = TrustedKeys::read(&runtime.config.trusted_keys)?;
+        let failed = |cause: std::io::Error| CatalogError::Folder { folder: folder.to_owned(), cause };
+        let artifacts = open(folder, &runtime).map_err(failed)?;
+        Ok(Self {
+            runtime,
+            folder: folder.to_owned(),
+            artifacts,
+            trusted,
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            loaded: Mutex::default(),
+            current: watch::channel(Arc::default()).0,
+        })
     }
 
     /// The runtime that calls the drivers.
@@ -86,41 +83,77 @@ impl Catalog {
         &self.runtime
     }
 
-    /// Judges uploaded bytes: parse, compile, link, smoke calls; then stores them. A version that
-    /// is known already is answered at once.
+    /// Receives a component; `announced` is its length, if the sender told it. Nothing of it stays unless it is admitted.
     ///
     /// # Errors
-    /// Why the bytes are refused. Nothing has changed then.
-    pub async fn admit(&self, bytes: Vec<u8>) -> Result<Arc<Driver>, Rejection> {
-        let admitted = admit::check(bytes, self.runtime.config.max_component_mib)?;
-        if let Some(known) = self.known(&admitted.digest) {
-            return Ok(known);
+    /// It is too large, too slow or broken off, or cannot be stored, or others are at it for too long.
+    pub async fn receive<E>(
+        &self,
+        announced: Option<u64>,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Uploaded, Box<Rejected>> {
+        let limit_mib = self.runtime.config.max_component_mib;
+        if announced.is_some_and(|length| length > u64::from(limit_mib) << 20) {
+            return Err(Rejection::TooLarge { limit_mib }.into());
         }
-        let (path, bytes) = (self.path(&admitted.digest), admitted.bytes.clone());
-        let driver = Driver::load(&self.runtime, admitted).await?;
-        let io = |error: std::io::Error| Rejection::Host(error.to_string());
-        // First under another name, so that a crash leaves no half component under the real one.
-        let partial = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
-        tokio::fs::write(&partial, &bytes).await.map_err(io)?;
-        tokio::fs::rename(&partial, &path).await.map_err(io)?;
-        Ok(self.keep(driver))
+        let slot = tokio::time::timeout(TURN, self.uploads.clone().acquire_owned()).await.map_err(|_| Rejection::Busy)?;
+        let slot = slot.map_err(|error| Rejection::Host(error.to_string()))?;
+        Upload::begin(&self.folder, limit_mib, Some(slot))?.take(self.runtime.config.upload_s, body).await
+    }
+
+    /// Judges what was received, with the content of its `.minisig` file, if it has one: stage by stage, and keeps it if it
+    /// passes them all. What was compiled before is not compiled again.
+    ///
+    /// # Errors
+    /// Why it is refused, and what the stages found. Nothing of it is kept then.
+    pub async fn judge(&self, mut uploaded: Uploaded, signature: Option<&str>) -> Result<Admitted, Box<Rejected>> {
+        let place = uploaded.place();
+        let digest = uploaded.digest().clone();
+        let verified = uploaded.verify(self.runtime.config.signature_policy, &self.trusted, signature)?;
+        let checked = verified.parse()?.check(&self.runtime.config.component)?;
+        let admitted = self.admit_checked(checked).await.inspect_err(|_| self.forget_code(&digest))?;
+        if let Some(place) = place {
+            place.keep(self.path(&digest)).await?;
+        }
+        Ok(Admitted { driver: self.keep(admitted.driver.clone()), ..admitted })
+    }
+
+    /// The same for bytes at hand.
+    ///
+    /// # Errors
+    /// As [`Self::receive`] and [`Self::judge`].
+    pub async fn admit(&self, component: impl Into<Bytes>) -> Result<Admitted, Box<Rejected>> {
+        let whole = std::iter::once(Ok::<Bytes, std::convert::Infallible>(component.into()));
+        self.judge(self.receive(None, futures::stream::iter(whole)).await?, None).await
+    }
+
+    /// A driver of the binary, from the folder if it is there.
+    ///
+    /// # Errors
+    /// It cannot be stored, or does not load: then the binary is broken.
+    pub async fn shipped(&self, shipped: &Shipped) -> Result<Admitted, Box<Rejected>> {
+        let digest = shipped.digest();
+        let Ok(stored) = self.component(&digest).await else { return self.admit(Bytes::from_static(shipped.component)).await };
+        let verified = Uploaded::stored(stored.into(), &digest)?.verify(SignaturePolicy::Require, &self.trusted, None)?;
+        let admitted = self.admit_checked(verified.parse()?.checked_before()).await?;
+        Ok(Admitted { driver: self.keep(admitted.driver.clone()), ..admitted })
     }
 
     /// A version by its digest, loaded from the folder if need be.
     ///
     /// # Errors
-    /// The component is gone or broken.
-    pub async fn version(&self, digest: &Digest) -> Result<Arc<Driver>, Rejection> {
+    /// The component is gone, damaged, or does not load any more.
+    pub async fn version(&self, digest: &Digest) -> Result<Arc<Driver>, Box<Rejected>> {
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }
-        let bytes =
-            tokio::fs::read(self.path(digest)).await.map_err(|error| Rejection::Host(format!("component {}: {error}", digest.short())))?;
-        let admitted = admit::check(bytes, self.runtime.config.max_component_mib)?;
-        if admitted.digest != *digest {
-            return Err(Rejection::Host(format!("component {} was changed on disk", digest.short())));
-        }
-        Ok(self.keep(Driver::load(&self.runtime, admitted).await?))
+        let stored = Uploaded::stored(self.component(digest).await?.into(), digest)?;
+        let checked = stored.verified_before().parse()?.checked_before();
+        Ok(self.keep(self.admit_checked(checked).await?.driver))
+    }
+
+    async fn admit_checked(&self, checked: admission::Checked) -> Result<Admitted, Box<Rejected>> {
+        checked.compile(&self.runtime, &self.artifacts).await?.link(&self.runtime)?.smoke(&self.runtime).await
     }
 
     /// The bytes of a version, to be handed on.
@@ -130,7 +163,34 @@ impl Catalog {
     pub async fn component(&self, digest: &Digest) -> Result<Vec<u8>, Rejection> {
         let failed = |error: &dyn std::fmt::Display| Rejection::Host(format!("component {}: {error}", digest.short()));
         let bytes = tokio::fs::read(self.path(digest)).await.map_err(|error| failed(&error))?;
-        if admit::digest(&bytes) == *digest { Ok(bytes) } else { Err(failed(&"it was changed on disk")) }
+        if admission::digest(&bytes) == *digest { Ok(bytes) } else { Err(failed(&"it was changed on disk")) }
+    }
+
+    /// Lets go of a version that nothing in memory refers to, so that its component can be removed with [`Self::remove`].
+    ///
+    /// # Errors
+    /// It is in force, or a call or an operation under way has it.
+    pub fn unload(&self, digest: &Digest) -> Result<(), InUse> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded.get(digest) {
+            Some(driver) if Arc::strong_count(driver) > 1 => Err(InUse),
+            _ => {
+                loaded.remove(digest);
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes a component and its code, for good.
+    ///
+    /// # Errors
+    /// The file is there and cannot be removed.
+    pub async fn remove(&self, digest: &Digest) -> Result<(), Rejection> {
+        self.artifacts.remove(digest);
+        match tokio::fs::remove_file(self.path(digest)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Rejection::storing("removing the component", &error)),
+            _ => Ok(()),
+        }
     }
 
     /// The generation in force now. What holds it keeps it.
@@ -156,7 +216,30 @@ impl Catalog {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(driver.digest.clone()).or_insert(driver).clone()
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(format!("{}.wasm", digest.hex()))
+    /// Of a component that was refused, unless it is there from an earlier time.
+    fn forget_code(&self, digest: &Digest) {
+        if !self.path(digest).exists() {
+            self.artifacts.remove(digest);
+        }
     }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("{}.{COMPONENT}", digest.hex()))
+    }
+}
+
+fn open(folder: &Path, runtime: &Runtime) -> std::io::Result<Artifacts> {
+    admission::make_private(folder)?;
+    let mut components = HashSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.extension().and_then(|end| end.to_str()) {
+            Some(COMPONENT) => components.extend(path.file_stem().and_then(|digest| digest.to_str()).map(str::to_owned)),
+            Some("part") => admission::remove(&path),
+            _ => {}
+        }
+    }
+    let artifacts = Artifacts::open(&folder.join("aot"), &runtime.engine)?;
+    artifacts.prune(|digest| components.contains(digest))?;
+    Ok(artifacts)
 }

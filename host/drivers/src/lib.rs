@@ -1,7 +1,7 @@
 //! Everything WebAssembly: whether an upload is a driver, what a driver may use, and calls.
 //!
 //! ```text
-//! bytes --admit--> Admitted --Driver::load--> Driver --Catalog::publish--> Generation
+//! bytes --Catalog::receive, judge--> Admitted { Driver, .. } --Catalog::publish--> Generation
 //! Generation::chain --> call(driver, header, world, journal) --> Completed, replayable; resume after a crash
 //! ```
 //!
@@ -9,7 +9,7 @@
 //! through one place, which charges, authorises, records, acts and maps. Wasmtime's types stop at
 //! this crate; so do the guests' faults, which become a [`fault::Fault`].
 
-mod admit;
+pub mod admission;
 mod answer;
 mod call;
 pub mod capability;
@@ -19,6 +19,7 @@ pub mod contract;
 mod convert;
 mod driver;
 pub mod fault;
+mod generation;
 mod grants;
 pub mod journal;
 mod meter;
@@ -28,14 +29,15 @@ mod snapshot;
 mod state;
 mod wasi;
 
-pub use admit::{Admitted, Rejection, check};
+pub use admission::{Admitted, Compiler, Rejected, Rejection};
 pub use answer::{Answer, Outcome, Report};
 pub use call::{Completed, Divergence, call, journal_full, replay, resume, unsettled};
-pub use catalog::{BrokenChain, Catalog, Generation, serving};
+pub use catalog::{Catalog, CatalogError, InUse};
 pub use config::{CompileLimits, ComponentLimits, DriversConfig, Limits, SignaturePolicy};
 pub use convert::steps;
 pub use driver::{About, Driver};
 pub use fault::Fault;
+pub use generation::{BrokenChain, Generation, serving};
 pub use grants::{FREE, GRANTABLE, Grants, UnknownCapability};
 pub use runtime::{Runtime, RuntimeError};
 pub use snapshot::{DriverState, Snapshot};

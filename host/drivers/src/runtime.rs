@@ -1,12 +1,14 @@
 //! The engine: one per process, with its ticker, its pool and its linkers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::admission::Compiler;
 use crate::config::{DriversConfig, Limits};
 use crate::contract::import;
 use crate::state::{CallState, MAX_TABLE};
@@ -23,6 +25,9 @@ const TABLES_PER_PERMIT: u32 = 4;
 const MAX_MEMORIES: u32 = 8;
 const MAX_TABLES: u32 = 32;
 
+/// Components that are compiled at once.
+const COMPILERS: usize = 2;
+
 /// Runs drivers. Makes the engine and starts its ticker, so that nobody has one without the other.
 #[derive(Clone)]
 pub struct Runtime {
@@ -30,8 +35,11 @@ pub struct Runtime {
     pub(crate) config: Arc<DriversConfig>,
     /// Keeps below the pool's totals, so that the pool never refuses.
     pub(crate) permits: Arc<Semaphore>,
-    /// Components are compiled one after the other: each takes all cores, and memory without a bound of its own.
+    pub(crate) compiler: Compiler,
+    /// Turns of the compiler.
     pub(crate) compiling: Arc<Semaphore>,
+    /// How often the compiler was asked.
+    pub(crate) compilations: Arc<AtomicU64>,
     linker: Arc<Linker<CallState>>,
     /// WASI with nothing behind it, for toolchains that import it whether they use it or not.
     linker_with_wasi: Arc<Linker<CallState>>,
@@ -44,11 +52,11 @@ pub struct RuntimeError(String);
 
 impl Runtime {
     /// The engine for these limits: pooled instances where the machine has the address space,
-    /// instances on demand otherwise.
+    /// instances on demand otherwise. Components are compiled by `compiler`.
     ///
     /// # Errors
     /// The engine refuses its configuration, or no thread can be started.
-    pub fn new(config: DriversConfig) -> Result<Self, RuntimeError> {
+    pub fn new(config: DriversConfig, compiler: Compiler) -> Result<Self, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
         let mut settings = hardened();
         settings.allocation_strategy(pool(&config));
@@ -69,7 +77,9 @@ impl Runtime {
             engine,
             config: Arc::new(config),
             permits: Arc::new(Semaphore::new(permits)),
-            compiling: Arc::new(Semaphore::new(1)),
+            compiler,
+            compiling: Arc::new(Semaphore::new(COMPILERS)),
+            compilations: Arc::default(),
             linker: Arc::new(linker),
             linker_with_wasi: Arc::new(linker_with_wasi),
         })
@@ -85,6 +95,11 @@ impl Runtime {
     /// The limits of calls.
     pub fn limits(&self) -> Limits {
         self.config.limits()
+    }
+
+    /// Components that were compiled since the start.
+    pub fn compilations(&self) -> u64 {
+        self.compilations.load(Ordering::Relaxed)
     }
 
     pub(crate) fn linker(&self, wasi: bool) -> &Linker<CallState> {
@@ -104,7 +119,7 @@ impl Runtime {
 const KEPT_MEMORY: usize = 1 << 20;
 const KEPT_TABLE: usize = 16 << 10;
 
-fn hardened() -> Config {
+pub(crate) fn hardened() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)

@@ -1,6 +1,6 @@
 //! The drivers in the binary, and what they are granted.
 
-use wrought_domain::DriverName;
+use wrought_domain::{Digest, DriverName};
 
 use crate::grants::Grants;
 
@@ -36,6 +36,13 @@ pub struct Shipped {
     pub component: &'static [u8],
     /// What it may use.
     pub grants: Grants,
+}
+
+impl Shipped {
+    /// SHA-256 of the component.
+    pub fn digest(&self) -> Digest {
+        crate::admission::digest(self.component)
+    }
 }
 
 /// Every driver in the binary.

@@ -70,12 +70,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn live(
-        header: Header,
-        world: Option<Arc<dyn World>>,
-        limits: Limits,
-        journal: Option<Arc<dyn Journal>>,
-    ) -> Self {
+    pub(crate) fn live(header: Header, world: Option<Arc<dyn World>>, limits: Limits, journal: Option<Arc<dyn Journal>>) -> Self {
         Self::new(header, world, limits, journal, VecDeque::new(), true)
     }
 

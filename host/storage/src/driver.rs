@@ -69,6 +69,18 @@ pub struct DriverVersion {
     pub description: Value,
     /// The capabilities that it asks for.
     pub requested: Vec<String>,
+    /// Who uploaded it.
+    #[serde(default)]
+    pub uploaded_by: Option<String>,
+    /// From which address.
+    #[serde(default)]
+    pub uploaded_from: Option<String>,
+    /// What is known of its origin.
+    #[serde(default)]
+    pub signature: Value,
+    /// What the stages of admission found.
+    #[serde(default)]
+    pub report: Value,
 }
 
 /// The version of a driver that is in force.

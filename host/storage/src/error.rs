@@ -67,6 +67,14 @@ pub enum StoreError {
         /// The holder.
         host: String,
     },
+    /// It cannot be deleted.
+    #[error("{what} cannot be deleted: {by}")]
+    Referenced {
+        /// For example `version 1f2e of driver acme`.
+        what: String,
+        /// What refers to it, and what to do.
+        by: String,
+    },
     /// Somebody else wrote in between: read again and retry.
     #[error("{what} {id} was changed by somebody else in between; read it again and retry")]
     Stale {

@@ -6,6 +6,7 @@
 
 mod document;
 mod driver;
+mod driver_life;
 mod error;
 mod history;
 mod journal;
@@ -35,6 +36,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 pub use driver::{ActiveDriver, DriverStatus, DriverVersion};
+pub use driver_life::DriverRejection;
 pub use error::{Duplicate, StoreError};
 pub use history::{HistoryQuery, HistoryRecord};
 pub use journal::{JournalAbout, JournalCall, JournalWrite, StoredCall, StoredOperation};
@@ -49,6 +51,7 @@ pub use session::AgentSession;
 pub use writer::Writes;
 
 use key_file::KeyFile;
+use script::{Found, Script};
 use seal::KeyRing;
 use writer::{Counts, Writer};
 
@@ -195,11 +198,21 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.write_script(Script::default(), move |db, _| work(db)).await
+    }
+
+    /// Has `script` run and `work` go on with what its first statement found, in one trip to the database where `work` needs none;
+    /// returns after the commit. Nothing of both is kept when `work` refuses.
+    pub(crate) async fn write_script<T, F>(&self, script: Script, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
         let writer = self.inner.writer.read().unwrap_or_else(PoisonError::into_inner).clone();
         let writer = writer.ok_or(StoreError::Closed)?;
-        let Some(watch) = self.inner.watch.get() else { return writer.write(work).await };
+        let Some(watch) = self.inner.watch.get() else { return writer.write(script, work).await };
         watch(Moment::Before).await;
-        let written = writer.write(work).await;
+        let written = writer.write(script, work).await;
         watch(Moment::After).await;
         written
     }

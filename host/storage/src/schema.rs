@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_first.sql")),
     (2, include_str!("../migrations/0002_journal.sql")),
     (3, include_str!("../migrations/0003_seals.sql")),
+    (4, include_str!("../migrations/0004_rejections.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.

@@ -50,8 +50,8 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     sqlx::query("INSERT INTO schema (version) VALUES (99)").execute(&mut db).await.unwrap();
     db.close().await.unwrap();
     let refused = Store::open(dir.path(), Durability::Normal).await.err().unwrap();
-    assert!(matches!(refused, StoreError::NewerSchema { found: 99, known: 3, .. }), "{refused:?}");
-    assert!(refused.to_string().contains("has schema 99, this binary knows up to 3"), "{refused}");
+    assert!(matches!(refused, StoreError::NewerSchema { found: 99, known: 4, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("has schema 99, this binary knows up to 4"), "{refused}");
 }
 
 const FOLDER: &str = "WROUGHT_TEST_FOLDER";
@@ -127,6 +127,10 @@ fn version(name: &str, number: u8) -> DriverVersion {
         uploaded_at: jiff::Timestamp::from_second(i64::from(number)).unwrap(),
         description: serde_json::json!({"properties": []}),
         requested: vec!["power".into()],
+        uploaded_by: Some("operator".into()),
+        uploaded_from: Some("192.0.2.7".into()),
+        signature: serde_json::json!({"status": "unsigned"}),
+        report: serde_json::json!([]),
     }
 }
 

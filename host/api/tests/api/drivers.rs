@@ -68,21 +68,29 @@ async fn what_this_host_has_none_of_is_an_empty_list() {
 
 #[tokio::test]
 async fn a_component_is_uploaded_and_activated() {
-    let host = Host::with(ApiConfig { max_driver_bytes: 1000, ..ApiConfig::default() }).await;
-    let put = |name: &str, body: Body| Request::put(format!("/wrought/v1/drivers/{name}")).body(body).unwrap();
-    let record = host.send(put("acme", Body::from(vec![7; 1000]))).await.expect(201).json();
+    let host = Host::new().await;
+    let put = |name: &str| Request::put(format!("/wrought/v1/drivers/{name}"));
+    let signed = put("acme").header("Content-Length", "1000").header("X-Wrought-Signature", "dW50cnVzdGVk");
+    let record = host.send(signed.body(Body::from(vec![7; 1000])).unwrap()).await.expect(201).json();
     assert_eq!(record["status"], "available");
     let acme: DriverName = "acme".parse().unwrap();
-    assert_eq!(host.asked(), [Asked::Upload(acme.clone(), 1000)]);
+    assert_eq!(host.asked(), [Asked::Upload(acme.clone(), Some(1000), Some("untrusted".into()), 1000)]);
 
-    let refused = host.send(put("acme", Body::from(vec![7; 1001]))).await.expect(413).json();
-    assert_eq!(refused["error"]["code"], "too-large");
-    assert!(refused["error"]["message"].as_str().unwrap().contains("1000 bytes"));
     let chunks = futures::stream::iter((0..11).map(|_| Ok::<_, std::io::Error>(vec![7; 100])));
-    host.send(put("acme", Body::from_stream(chunks))).await.expect(413);
-    host.send(put("acme", Body::empty())).await.expect(400);
-    assert_eq!(host.send(put("Acme!", Body::from("x"))).await.expect(400).json()["error"]["code"], "invalid");
+    host.send(put("acme").body(Body::from_stream(chunks)).unwrap()).await.expect(201);
+    assert_eq!(host.asked(), [Asked::Upload(acme.clone(), None, None, 1100)]);
+    let broken = futures::stream::iter([Ok(vec![7; 100]), Err(std::io::Error::other("gone"))]);
+    host.send(put("acme").body(Body::from_stream(broken)).unwrap()).await.expect(400);
+    for wrong in ["?", "/w=="] {
+        let garbled = put("acme").header("X-Wrought-Signature", wrong).body(Body::from("x")).unwrap();
+        assert_eq!(host.send(garbled).await.expect(400).json()["error"]["code"], "invalid");
+    }
+    assert_eq!(host.send(put("Acme!").body(Body::from("x")).unwrap()).await.expect(400).json()["error"]["code"], "invalid");
     assert!(host.asked().is_empty());
+
+    let delete = Request::delete("/wrought/v1/drivers/acme/versions/sha256:0011").body(Body::empty()).unwrap();
+    host.send(delete).await.expect(204);
+    assert_eq!(host.asked(), [Asked::Delete(acme.clone(), "sha256:0011".into())]);
 
     let path = "/wrought/v1/drivers/acme/activate";
     let missing = host.post(path, Value::Null).await;

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use futures::TryStreamExt;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal};
+use wrought_conductor::{
+    BootDevice, BrokenOff, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+};
 use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::{Durability, NodeRef, Reserved, Revision, Store, StoreError};
@@ -28,7 +31,8 @@ pub enum Asked {
     BootDevice(NodeId, String, bool),
     Lookup(Vec<String>, Option<NodeId>),
     Heartbeat(NodeId, Heartbeat),
-    Upload(DriverName, usize),
+    Upload(DriverName, Option<u64>, Option<String>, usize),
+    Delete(DriverName, String),
     Activate(DriverName, Option<String>, Vec<String>),
     Journal(Option<String>, Option<Timestamp>, u32),
     Export(String, bool),
@@ -152,9 +156,15 @@ impl Service for Conductor {
         (hardware_type == "redfish").then(|| vec![("redfish_address".into(), "The URL of the controller. Required.".into())])
     }
 
-    async fn upload_driver(&self, _: &Principal, name: DriverName, bytes: Bytes) -> Result<Value, Refusal> {
-        self.note(Asked::Upload(name.clone(), bytes.len()))?;
+    async fn upload_driver(&self, _: &Principal, name: DriverName, upload: DriverUpload) -> Result<Value, Refusal> {
+        let DriverUpload { length, signature, body, .. } = upload;
+        let chunks: Vec<Bytes> = body.try_collect().await.map_err(|broken: BrokenOff| Refusal::Invalid(broken.to_string()))?;
+        self.note(Asked::Upload(name.clone(), length, signature, chunks.concat().len()))?;
         Ok(json!({"name": name, "status": "available"}))
+    }
+
+    async fn delete_driver(&self, _: &Principal, name: DriverName, digest: String) -> Result<(), Refusal> {
+        self.note(Asked::Delete(name, digest))
     }
 
     async fn activate_driver(

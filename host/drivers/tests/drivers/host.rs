@@ -8,7 +8,9 @@ use wrought_domain::{Fence, Function, NodeId, OperationId, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::contract::types::PowerState;
 use wrought_drivers::journal::{Header, Journal, MemoryJournal};
-use wrought_drivers::{Completed, Driver, DriverState, DriversConfig, Grants, Rejection, Runtime, Snapshot, call, check, shipped};
+use wrought_drivers::{
+    Catalog, Compiler, Completed, Driver, DriverState, DriversConfig, Grants, Rejection, Runtime, Snapshot, call, shipped,
+};
 
 use crate::world::Scripted;
 
@@ -23,11 +25,13 @@ pub fn limits() -> DriversConfig {
 }
 
 pub async fn runtime() -> &'static Runtime {
-    RUNTIME.get_or_init(|| async { Runtime::new(limits()).unwrap() }).await
+    RUNTIME.get_or_init(|| async { Runtime::new(limits(), Compiler::InProcess).unwrap() }).await
 }
 
 pub async fn load(runtime: &Runtime, bytes: &[u8]) -> Result<Arc<Driver>, Rejection> {
-    Driver::load(runtime, check(bytes.to_vec(), 64)?).await
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(runtime.clone(), folder.path()).await.unwrap();
+    catalog.admit(bytes.to_vec()).await.map(|admitted| admitted.driver).map_err(|rejected| rejected.why)
 }
 
 pub async fn hostile() -> &'static Arc<Driver> {

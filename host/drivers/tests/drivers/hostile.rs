@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use wrought_domain::{ErrorKind, Function};
 use wrought_drivers::fault::Cause;
-use wrought_drivers::{Answer, Completed, DriversConfig, Runtime, call, replay};
+use wrought_drivers::{Answer, Compiler, Completed, DriversConfig, Runtime, call, replay};
 
 use crate::host::{fake, header, hostile, hostile_header, journal, limits, load, misbehave, misbehave_in, runtime};
 use crate::world::{Mood, Scripted};
@@ -199,7 +199,7 @@ async fn faults_replay_as_exactly_as_answers() {
 
 #[tokio::test]
 async fn nothing_in_memory_outlives_a_call() {
-    let runtime = Runtime::new(DriversConfig { concurrent_calls: 1, ..limits() }).unwrap();
+    let runtime = Runtime::new(DriversConfig { concurrent_calls: 1, ..limits() }, Compiler::InProcess).unwrap();
     let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
     for _ in 0..20 {
         let header = hostile_header(&driver, "leave-traces", Function::ExecuteDeployStep);

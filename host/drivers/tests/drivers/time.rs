@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wrought_domain::{ErrorKind, Function};
 use wrought_drivers::fault::Cause;
-use wrought_drivers::{Answer, DriversConfig, Runtime, call, replay};
+use wrought_drivers::{Answer, Compiler, DriversConfig, Runtime, call, replay};
 
 use crate::host::{hostile, hostile_header, journal, limits, load, misbehave, misbehave_in, runtime};
 use crate::world::{Mood, Scripted};
@@ -28,7 +28,7 @@ async fn an_import_that_never_answers_ends_at_its_own_deadline() {
 
 #[tokio::test]
 async fn a_call_ends_at_its_deadline_and_what_is_recorded_replays() {
-    let runtime = Runtime::new(DriversConfig { wall_s: 1, ..limits() }).unwrap();
+    let runtime = Runtime::new(DriversConfig { wall_s: 1, ..limits() }, Compiler::InProcess).unwrap();
     let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
     let header = hostile_header(&driver, "effect", Function::ExecuteDeployStep);
     let completed = call(&runtime, &driver, header, Scripted::with(Mood::Silent), journal().1).await;
@@ -41,7 +41,7 @@ async fn a_call_ends_at_its_deadline_and_what_is_recorded_replays() {
 
 #[tokio::test]
 async fn a_dropped_call_gives_back_what_it_held() {
-    let runtime = Runtime::new(DriversConfig { concurrent_calls: 1, ..limits() }).unwrap();
+    let runtime = Runtime::new(DriversConfig { concurrent_calls: 1, ..limits() }, Compiler::InProcess).unwrap();
     let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
     let world = Scripted::with(Mood::Silent);
     for _ in 0..20 {
