@@ -213,7 +213,7 @@ impl Store {
         let mut script = Script::default();
         holds(&mut script, node, write.call.operation, fence);
         put(&mut script, &write, fence);
-        self.write(move |db| Box::pin(async move { script.run_if(db).await?.map(drop).ok_or(StoreError::StaleFence(node)) })).await
+        self.write_script(script, move |_, held| Box::pin(async move { held?.map(drop).ok_or(StoreError::StaleFence(node)) })).await
     }
 
     /// Whether an operation holds its node under this fence.

@@ -1,5 +1,6 @@
 //! The writes of operations: reserving a node, advancing, letting go. All carry the fence.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -92,23 +93,10 @@ fn put_state(script: &mut Script, node: NodeId, driver: &str, doc: Vec<u8>) {
         .bind(doc);
 }
 
-async fn wipe_state(db: &mut SqliteConnection, keys: &KeyRing, node: NodeId, wipe: Wipe) -> Result<(), StoreError> {
-    if wipe == Wipe::All {
-        sqlx::query("DELETE FROM driver_state WHERE node = $1").bind(node.to_string()).execute(db).await?;
-        return Ok(());
-    }
-    let query = sqlx::query_as("SELECT driver, doc FROM driver_state WHERE node = $1").bind(node.to_string());
-    let states: Vec<(String, Vec<u8>)> = query.fetch_all(&mut *db).await?;
-    let mut script = Script::default();
-    for (driver, doc) in states {
-        let id = state_id(node, &driver);
-        let mut state: Value = document::open(keys, Table::DriverState, &id, &doc)?;
-        if let Some(kept) = state.get_mut("operation").filter(|kept| kept.as_object().is_some_and(|map| !map.is_empty())) {
-            *kept = Value::Object(serde_json::Map::new());
-            put_state(&mut script, node, &driver, document::seal(keys, Table::DriverState, &id, &state)?);
-        }
-    }
-    Ok(script.run(db).await?)
+/// Forgets what a driver keeps of an operation; whether there was something.
+fn wipe_operation(state: &mut Value) -> bool {
+    let kept = state.get_mut("operation").filter(|kept| kept.as_object().is_some_and(|map| !map.is_empty()));
+    kept.map(|kept| *kept = Value::Object(serde_json::Map::new())).is_some()
 }
 
 /// Why a fenced write of a node hit no row.
@@ -129,42 +117,40 @@ impl Store {
     /// [`StoreError::Reserved`] when an operation holds the node, [`StoreError::Stale`] when it
     /// was changed since `revision`.
     pub async fn begin(&self, advance: &Advance, revision: Revision, host: &str, user: &str) -> Result<Held, StoreError> {
-        let (mut node, operation, entries) = (advance.next.node.clone(), advance.next.operation.clone(), advance.history.clone());
-        let (host, user, wipe) = (host.to_owned(), user.to_owned(), advance.wipe);
+        let (mut node, operation) = (advance.next.node.clone(), advance.next.operation.clone());
+        let (host, wipe) = (host.to_owned(), advance.wipe);
         node.updated_at = Some(Timestamp::now());
         let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
         let keys = Arc::clone(self.keys());
-        self.write(move |db| {
+        let mut reserve = Script::default();
+        bind(&mut reserve, RESERVE, &node, doc)
+            .bind(operation.is_some().then(|| host.clone()))
+            .bind(i64::from(operation.is_some()))
+            .bind(node.uuid.to_string())
+            .bind(document::signed(revision.0));
+        let mut script = Script::default();
+        self.put_states(&mut script, node.uuid, &[], wipe).await?;
+        history::insert(&mut script, node.uuid, &advance.history, user, Some(&host));
+        history::trim(&mut script, node.uuid);
+        self.write_script(reserve, move |db, reserved| {
             Box::pin(async move {
-                let mut script = Script::default();
-                bind(&mut script, RESERVE, &node, doc)
-                    .bind(operation.is_some().then(|| host.clone()))
-                    .bind(i64::from(operation.is_some()))
-                    .bind(node.uuid.to_string())
-                    .bind(document::signed(revision.0));
-                let row = match script.run_if(&mut *db).await {
-                    Ok(row) => row,
+                let row = match reserved {
+                    Ok(Some(row)) => row,
+                    Ok(None) => {
+                        return Err(match current(db, &keys, node.uuid).await?.value.reservation {
+                            Some(host) => StoreError::Reserved { node: node.uuid, host },
+                            None => StoreError::Stale { what: "node", id: node.uuid.to_string() },
+                        });
+                    }
                     Err(error) => return Err(explain(db, &node, error).await),
                 };
-                let Some(row) = row else {
-                    return Err(match current(db, &keys, node.uuid).await?.value.reservation {
-                        Some(host) => StoreError::Reserved { node: node.uuid, host },
-                        None => StoreError::Stale { what: "node", id: node.uuid.to_string() },
-                    });
-                };
                 let fence = Fence(document::unsigned(sqlx::Row::try_get(&row, 0)?));
-                let mut script = Script::default();
                 if let Some(mut operation) = operation {
                     operation.fence = fence;
                     let doc = document::seal(&keys, Table::Operations, node.uuid, &operation)?;
                     put_operation(&mut script, node.uuid, &operation.id.to_string(), operation.due(), doc);
                 }
-                history::insert(&mut script, node.uuid, &entries, &user, Some(&host));
-                history::trim(&mut script, node.uuid);
-                script.run(&mut *db).await?;
-                if let Some(wipe) = wipe {
-                    wipe_state(db, &keys, node.uuid, wipe).await?;
-                }
+                script.run(db).await?;
                 Ok(Held { fence, revision: Revision(revision.0.saturating_add(1)) })
             })
         })
@@ -203,24 +189,52 @@ impl Store {
             }
             None => end_operation(&mut script, id, node.last_error.as_deref()),
         }
-        for (driver, state) in driver_state {
-            let doc = document::seal(&keys, Table::DriverState, state_id(id, driver), state)?;
-            put_state(&mut script, id, driver.as_str(), doc);
-        }
-        self.write(move |db| {
+        self.put_states(&mut script, id, driver_state, wipe).await?;
+        self.write_script(script, move |db, advanced| {
             Box::pin(async move {
-                match script.run_if(&mut *db).await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Err(refusal(db, &keys, id, fence).await),
-                    Err(error) => return Err(explain(db, &node, error).await),
+                match advanced {
+                    Ok(Some(_)) => Ok(Revision(revision.0.saturating_add(1))),
+                    Ok(None) => Err(refusal(db, &keys, id, fence).await),
+                    Err(error) => Err(explain(db, &node, error).await),
                 }
-                if let Some(wipe) = wipe {
-                    wipe_state(db, &keys, id, wipe).await?;
-                }
-                Ok(Revision(revision.0.saturating_add(1)))
             })
         })
         .await
+    }
+
+    /// Writes what drivers asked to keep, wiped as an advance says. Nobody but who holds the node writes it, so what is stored
+    /// may be read before.
+    async fn put_states(
+        &self,
+        script: &mut Script,
+        node: NodeId,
+        asked: &[(DriverName, Value)],
+        wipe: Option<Wipe>,
+    ) -> Result<(), StoreError> {
+        if wipe == Some(Wipe::All) {
+            script.add("DELETE FROM driver_state WHERE node = ?").bind(node.to_string());
+            return Ok(());
+        }
+        let mut states: Vec<(String, Cow<'_, Value>)> =
+            asked.iter().map(|(driver, state)| (driver.to_string(), Cow::Borrowed(state))).collect();
+        if wipe == Some(Wipe::Operation) {
+            for (_, state) in &mut states {
+                wipe_operation(state.to_mut());
+            }
+            let query = sqlx::query_as("SELECT driver, doc FROM driver_state WHERE node = $1").bind(node.to_string());
+            let stored: Vec<(String, Vec<u8>)> = query.fetch_all(self.reads()).await?;
+            for (driver, doc) in stored.into_iter().filter(|(driver, _)| asked.iter().all(|(name, _)| name.as_str() != driver)) {
+                let mut state: Value = document::open(self.keys(), Table::DriverState, state_id(node, &driver), &doc)?;
+                if wipe_operation(&mut state) {
+                    states.push((driver, Cow::Owned(state)));
+                }
+            }
+        }
+        for (driver, state) in states {
+            let doc = document::seal(self.keys(), Table::DriverState, state_id(node, &driver), state.as_ref())?;
+            put_state(script, node, &driver, doc);
+        }
+        Ok(())
     }
 
     /// Takes over the open operation of a node and its open driver call under a new fence: writes

@@ -1,10 +1,14 @@
 //! Several statements in one trip.
 
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use sqlx::error::BoxDynError;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Either, Encode, Executor, Sqlite, SqliteConnection, Type};
+
+/// The row of a script's first statement.
+pub(crate) type Found = Result<Option<SqliteRow>, sqlx::Error>;
 
 /// Statements that go to the database's thread together: a trip there and back costs more than most of them. The text is one of
 /// few, so the database keeps it prepared.
@@ -48,12 +52,26 @@ impl Script {
         self.query()?.execute(db).await.map(drop)
     }
 
-    /// The same, where the first statement has to find a row: that row. Without it, what the other statements did must not be kept,
-    /// so the unit has to be refused.
-    pub(crate) async fn run_if(self, db: &mut SqliteConnection) -> Result<Option<SqliteRow>, sqlx::Error> {
-        let mut steps = db.fetch_many(self.query()?);
-        let Some(Either::Right(row)) = steps.try_next().await? else { return Ok(None) };
-        while steps.try_next().await?.is_some() {}
-        Ok(Some(row))
+    /// Runs them, where the first one has to find a row: that row. Without it, what the others did must not be kept.
+    pub(crate) async fn run_if(self, db: &mut SqliteConnection) -> Found {
+        first_row(&mut db.fetch_many(self.query()?)).await
     }
+
+    /// The same after statements without values, whose error is told apart.
+    pub(crate) async fn run_after(mut self, before: [&str; 2], db: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
+        self.sql = format!("{}; {}", before.join("; "), self.sql);
+        let mut steps = db.fetch_many(self.query()?);
+        for _ in before {
+            steps.try_next().await?;
+        }
+        Ok(first_row(&mut steps).await)
+    }
+}
+
+type Steps<'a> = BoxStream<'a, Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>>;
+
+async fn first_row(steps: &mut Steps<'_>) -> Found {
+    let Some(Either::Right(row)) = steps.try_next().await? else { return Ok(None) };
+    while steps.try_next().await?.is_some() {}
+    Ok(Some(row))
 }

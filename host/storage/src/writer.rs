@@ -1,7 +1,7 @@
 //! The one writer. Commits are the cost, not statements: what is queued becomes one transaction.
 //!
 //! Every unit runs in a savepoint of its own, so a refused unit is rolled back alone; answers
-//! are given after the commit.
+//! are given after the commit. A savepoint that a unit leaves open is the next one's to end.
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::StoreError;
+use crate::script::{Found, Script};
 
 /// Units in one transaction at most.
 const BATCH: usize = 256;
@@ -25,14 +26,15 @@ type Outcome<T> = Result<T, StoreError>;
 
 /// Work that is committed as a whole or not at all.
 trait Unit: Send {
-    /// Does the work; whether it may be kept.
-    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, bool>;
+    /// Does the work in a new savepoint; whether it may be kept. An error is the transaction's.
+    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
     /// Answers whoever waits; `batch` is how the transaction ended.
     fn answer(self: Box<Self>, batch: Outcome<()>);
 }
 
 struct Task<T, F> {
-    work: Option<F>,
+    /// What is run first, and what goes on with the row that it found.
+    todo: Option<(Script, F)>,
     outcome: Outcome<T>,
     reply: oneshot::Sender<Outcome<T>>,
 }
@@ -40,21 +42,22 @@ struct Task<T, F> {
 impl<T, F> Unit for Task<T, F>
 where
     T: Send,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Outcome<T>> + Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Outcome<T>> + Send,
 {
-    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, bool> {
+    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
         Box::pin(async move {
-            let Some(work) = self.work.take() else { return false };
-            let run = AssertUnwindSafe(async { work(db).await }).catch_unwind();
+            let Some((script, work)) = self.todo.take() else { return Ok(false) };
+            let found = script.run_after(NEXT, db).await?;
+            let run = AssertUnwindSafe(async { work(db, found).await }).catch_unwind();
             self.outcome = run.await.unwrap_or(Err(StoreError::Panicked));
-            self.outcome.is_ok()
+            Ok(self.outcome.is_ok())
         })
     }
 
     fn answer(self: Box<Self>, batch: Outcome<()>) {
         let Task { outcome, reply, .. } = *self;
         // A caller that went away does not need the answer.
-        let _ = reply.send(outcome.and_then(|value| batch.map(|()| value)));
+        let _ = reply.send(batch.and(outcome));
     }
 }
 
@@ -96,17 +99,17 @@ impl Writer {
         (Self(send), tokio::spawn(run(db, receive, lock, counts)))
     }
 
-    /// Has `work` done within a transaction; returns after the commit.
+    /// Has `script` run and `work` go on with what it found, within a transaction; returns after the commit.
     ///
     /// # Errors
-    /// The work's own error, and then nothing of it is kept; or the database's.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Outcome<T>
+    /// The work's own error, and then nothing of both is kept; or the database's.
+    pub(crate) async fn write<T, F>(&self, script: Script, work: F) -> Outcome<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Outcome<T>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let unit = Task { work: Some(work), outcome: Err(StoreError::Closed), reply };
+        let unit = Task { todo: Some((script, work)), outcome: Err(StoreError::Closed), reply };
         self.0.send(Box::new(unit)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -130,9 +133,9 @@ async fn run(mut db: SqliteConnection, mut queue: mpsc::Receiver<Box<dyn Unit>>,
     drop(lock);
 }
 
-/// Statements in one text go to the database's thread together: each trip there costs more than most statements.
 const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT unit";
-const NEXT: &str = "RELEASE unit; SAVEPOINT unit";
+/// Keeps what the unit before did, and begins the next one.
+const NEXT: [&str; 2] = ["RELEASE unit", "SAVEPOINT unit"];
 
 async fn commit(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
     if execute(db, BEGIN).await.is_err() {
@@ -148,14 +151,9 @@ async fn commit(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Resul
 }
 
 async fn units(db: &mut SqliteConnection, batch: &mut [Box<dyn Unit>]) -> Result<(), sqlx::Error> {
-    let mut left = batch.len();
     for unit in batch {
-        left = left.saturating_sub(1);
-        if !unit.run(db).await {
-            // The savepoint stays, for the next unit.
+        if !unit.run(db).await? {
             execute(db, "ROLLBACK TO unit").await?;
-        } else if left > 0 {
-            execute(db, NEXT).await?;
         }
     }
     // Ends what savepoints are left, too.
