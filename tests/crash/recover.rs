@@ -8,9 +8,15 @@ use crate::support::{HostConfig, Node, Setup, World, run, until, wrought};
 #[test]
 fn the_plan_names_every_operation_and_changes_nothing_and_what_was_resumed_replays() {
     run(async {
-        let setup = Setup { servers: 3, fleet: |options| options.write_delay = 2.0, ..Setup::default() };
+        let setup = Setup { servers: 3, fleet: |options| options.write_delay = 8.0, ..Setup::default() };
         let mut world = World::new(setup).await;
         let (writing, idle, calling) = (world.available().await, world.available().await, world.available().await);
+        let folder = tempfile::tempdir().unwrap();
+        let data = world.host.data();
+        let data = data.to_str().unwrap();
+        let url = world.api().url().to_owned();
+        let running = wrought(folder.path(), &url, &["recover", "--dry-run", "--data-dir", data]).await.ended(1);
+        assert!(running.stderr.contains("in use by another process"), "{}", running.stderr);
         let names = [(writing.uuid.clone(), writing.server), (calling.uuid.clone(), calling.server)];
         let idle = idle.uuid.clone();
         Node { world: &world, uuid: names[0].0.clone(), server: names[0].1 }.provision("active").await;
@@ -25,12 +31,6 @@ fn the_plan_names_every_operation_and_changes_nothing_and_what_was_resumed_repla
         })
         .await;
 
-        let folder = tempfile::tempdir().unwrap();
-        let data = world.host.data();
-        let data = data.to_str().unwrap();
-        let url = world.api().url().to_owned();
-        let running = wrought(folder.path(), &url, &["recover", "--dry-run", "--data-dir", data]).await.ended(1);
-        assert!(running.stderr.contains("in use by another process"), "{}", running.stderr);
         world.host.kill().await;
         let bare = wrought(folder.path(), &url, &["recover", "--data-dir", data]).await.ended(2);
         assert!(bare.stderr.contains("--dry-run"), "{}", bare.stderr);
