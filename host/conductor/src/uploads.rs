@@ -32,7 +32,7 @@ pub struct DriverUpload {
 
 /// The sender went away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the upload ended early")]
+#[error("the upload ended early; send it again")]
 pub struct BrokenOff;
 
 impl Conductor {
