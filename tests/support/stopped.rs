@@ -1,7 +1,7 @@
 //! A host in this process that is taken away where it stands, and started again on the same data.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ pub fn hostile() -> Vec<u8> {
 /// The drivers are compiled once for all hosts: the shipped ones, and [`hostile`].
 async fn catalog() -> Arc<Catalog> {
     let open = || async {
-        let folder = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(wrought_drivers::Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap(), folder.path())
-            .await
-            .unwrap();
+        // Outlives the process: what is compiled once serves the next run, too.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drivers");
+        let runtime = wrought_drivers::Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap();
+        let catalog = Catalog::open(runtime, &folder).await.unwrap();
         catalog.admit(hostile()).await.unwrap();
         Arc::new(catalog)
     };
