@@ -1,6 +1,6 @@
 //! The host is killed in the middle of everything, and goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -123,7 +123,7 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
     looping.provision("active").await;
     tokio::join!(waiting.pass("wait call-back"), booting.pass("wait call-back"), cleaning.pass("clean wait"));
     // Past the last call before the agent is waited for: what is called when the host is cut off is another's part.
-    tokio::join!(settled(&booting), settled(&cleaning));
+    tokio::join!(booting.left_alone(), cleaning.left_alone());
     until("the guest runs", async || (looping.get().await["deploy_step"]["step"] == "deploy").then_some(())).await;
 
     keep(&preparing, "preparing", "active", Some("power on"), None, 1);
@@ -139,19 +139,6 @@ async fn in_all_kinds_of_states(world: &World) -> Vec<(String, Expected)> {
         until("the controller is asked", async || (node.counts().bmc_requests > before).then_some(())).await;
     }
     nodes
-}
-
-/// Waits until nothing has happened to a node for a while.
-async fn settled(node: &Node<'_>) {
-    let mut seen = (Instant::now(), Value::Null);
-    until("the node is left alone", async || {
-        let now = node.get().await;
-        if now != seen.1 {
-            seen = (Instant::now(), now);
-        }
-        (seen.0.elapsed() > Duration::from_millis(250)).then_some(())
-    })
-    .await;
 }
 
 #[test]

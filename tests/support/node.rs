@@ -1,6 +1,6 @@
 //! A node of a world.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -70,6 +70,19 @@ impl Node<'_> {
     /// Waits until nobody holds the node.
     pub async fn rest(&self) -> Value {
         self.see("any state, at rest", |node| node["reservation"].is_null()).await
+    }
+
+    /// Waits until nothing has happened to the node for a while.
+    pub async fn left_alone(&self) {
+        let mut seen = (Instant::now(), Value::Null);
+        until("the node is left alone", async || {
+            let now = self.get().await;
+            if now != seen.1 {
+                seen = (Instant::now(), now);
+            }
+            (seen.0.elapsed() > Duration::from_millis(250)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until the node passes through a state.

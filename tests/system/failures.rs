@@ -179,6 +179,8 @@ async fn waiting<'a>(world: &'a World, verb: &str) -> Node<'a> {
         node.pass("wait call-back").await;
     }
     until("the machine boots", async || (node.counts().power_on > 0).then_some(())).await;
+    // The driver is called once more when the power is seen, and then waits for the agent.
+    node.left_alone().await;
     node
 }
 

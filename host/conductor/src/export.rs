@@ -143,6 +143,8 @@ impl Export {
     /// [`ExportError::TooLarge`], [`ExportError::Pack`].
     pub fn write(&self) -> Result<Vec<u8>, ExportError> {
         let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).map_err(ExportError::Pack)?;
+        // What was damaged on its way is told from what was never right.
+        packer.include_checksum(true).map_err(ExportError::Pack)?;
         let mut counted = Counted { inner: &mut packer, room: MAX_JSON };
         if let Err(error) = serde_json::to_writer(&mut counted, self) {
             return Err(if counted.room == 0 { ExportError::TooLarge } else { error.into() });
