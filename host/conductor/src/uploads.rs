@@ -13,6 +13,7 @@ use wrought_storage::{DriverRejection, DriverStatus, DriverVersion};
 
 use crate::audit::administrator;
 use crate::conductor::Conductor;
+use crate::drivers::SHIPPED;
 use crate::{Refusal, convert};
 
 /// The longest reason that is kept of a refused upload.
@@ -68,8 +69,11 @@ impl Conductor {
             // Who brought it first and what was found then stays; a signature may come later.
             let better = matches!(admitted.signature, Signature::Trusted { .. });
             let signature = if better { version.signature } else { known.signature };
-            let DriverVersion { uploaded_by, uploaded_from, report, description, .. } = known;
-            version = DriverVersion { uploaded_by, uploaded_from, report, description, signature, ..version };
+            if let (Some(shipped), Some(description)) = (known.description.get(SHIPPED), version.description.as_object_mut()) {
+                description.insert(SHIPPED.into(), shipped.clone());
+            }
+            let DriverVersion { uploaded_by, uploaded_from, report, .. } = known;
+            version = DriverVersion { uploaded_by, uploaded_from, report, signature, ..version };
         }
         self.0.store.put_driver_version(&version).await?;
         let driver = &admitted.driver;

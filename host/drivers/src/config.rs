@@ -11,7 +11,8 @@ pub struct DriversConfig {
     /// kept with a warning, with `off` signatures are not looked at. A signature that does not fit the component is refused unless
     /// `off`.
     pub signature_policy: SignaturePolicy,
-    /// The minisign public keys of those whose drivers are trusted: each the key itself (`RW...`) or the path of its `.pub` file.
+    /// The minisign public keys of those whose drivers are trusted: each the key itself (`RW...`) or the path of its `.pub` file,
+    /// which is read at the start.
     pub trusted_keys: Vec<String>,
     /// The largest component that may be uploaded, in MiB.
     pub max_component_mib: u32,

@@ -141,6 +141,17 @@ async fn each_static_limit_has_words_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_the_pool_cannot_hold_is_refused_and_its_code_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(runtime().await.clone(), folder.path()).await.unwrap();
+    let crowd = format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(100));
+    let rejected = catalog.admit(with_modules(&crowd)).await.unwrap_err();
+    assert!(matches!(&rejected.why, Rejection::Contract(text) if text.contains("core module instances")), "{rejected}");
+    assert_eq!(rejected.report.stages.last().map(|stage| stage.stage), Some(Stage::Compile));
+    assert_eq!(std::fs::read_dir(folder.path().join("aot")).unwrap().count(), 1, "the key alone");
+}
+
+#[tokio::test]
 async fn every_stage_is_in_the_report_also_the_one_that_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(runtime().await.clone(), folder.path()).await.unwrap();
