@@ -232,7 +232,9 @@ async fn activate(client: &Client, name: &str, which: Option<(&str, String)>, gr
 fn rows<'a>(items: impl Iterator<Item = &'a Value>, columns: &[&str]) -> comfy_table::Table {
     let mut table = output::table(columns);
     for item in items {
-        table.add_row(columns.iter().map(|column| output::cell(item.get(column).unwrap_or(&Value::Null))));
+        // A signature says more than fits; its status is enough here.
+        let value = |column: &str| item.get(column).map(|value| value.get("status").unwrap_or(value));
+        table.add_row(columns.iter().map(|column| output::cell(value(column).unwrap_or(&Value::Null))));
     }
     table
 }
