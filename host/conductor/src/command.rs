@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
-use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, Outcome, Snapshot, call, fault, resume, serving, unsettled};
+use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, Grants as Set, Outcome, Snapshot, call, fault, resume, serving, unsettled};
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
 use wrought_hardware::secrets::Secrets;
 use wrought_hardware::{PowerAction as BmcAction, References};
@@ -224,7 +224,7 @@ impl Conductor {
         };
         let step = callee.step.map(step_call);
         let header = self.header(name, driver, &callee, &ports, state);
-        let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()));
+        let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()).behind(name, driver));
         let recorded = match callee.operation {
             Some(operation) => self.recorded_call(name, driver, operation, header, &world).await,
             None => Ok((call(self.0.catalog.runtime(), driver, header, world.clone(), None).await, None)),
@@ -321,7 +321,7 @@ impl Conductor {
             step: step.clone(),
             started_at: now,
             seed: rand::random(),
-            grants: self.0.grants.of(name, &driver.digest),
+            grants: Set::clone(&self.0.grants.of(name, &driver.digest)),
             limits: self.0.catalog.runtime().limits(),
             snapshot: Snapshot {
                 cause: match callee.cause {

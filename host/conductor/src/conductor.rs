@@ -21,7 +21,7 @@ use crate::Refusal;
 use crate::agents::Agents;
 use crate::clock::Clock;
 use crate::config::{ConductorConfig, DeployConfig};
-use crate::drivers::Grants;
+use crate::grants::Grants;
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
 use crate::journal::{JournalConfig, Journals};
 use crate::machine::Machines;

@@ -1,7 +1,6 @@
 //! Drivers from the operator's side: activation with grants, listing.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -20,32 +19,6 @@ pub(crate) const SHIPPED: &str = "shipped";
 
 /// Drivers that are loaded at once when the host starts.
 const LOADING: usize = 8;
-
-/// What each driver may use: by name for those that an operator granted, by digest for shipped ones.
-#[derive(Default)]
-pub(crate) struct Grants {
-    by_name: RwLock<BTreeMap<DriverName, Set>>,
-    shipped: RwLock<BTreeMap<Digest, Set>>,
-}
-
-impl Grants {
-    /// Read at each call.
-    pub(crate) fn of(&self, name: &DriverName, digest: &Digest) -> Set {
-        let granted = self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default();
-        match self.shipped.read().unwrap_or_else(PoisonError::into_inner).get(digest) {
-            Some(shipped) => granted.union(shipped),
-            None => granted,
-        }
-    }
-
-    fn grant_shipped(&self, digest: &Digest, set: &Set) {
-        self.shipped.write().unwrap_or_else(PoisonError::into_inner).insert(digest.clone(), set.clone());
-    }
-
-    fn grant(&self, name: &DriverName, set: Set) {
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), set);
-    }
-}
 
 impl Conductor {
     /// Puts the shipped drivers and those that an operator activated in force.

@@ -21,6 +21,7 @@ mod convert;
 mod drivers;
 mod export;
 mod gate;
+mod grants;
 mod house;
 mod journal;
 mod machine;

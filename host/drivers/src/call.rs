@@ -1,5 +1,6 @@
 //! One call of a driver: a fresh instance, an answer or a fault, and the instance is gone.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct Completed {
     pub wall: Duration,
     /// CPU time of the guest and of the host functions.
     pub cpu: Duration,
+    /// How often each function was asked for that was not granted, by `interface.function`.
+    pub denied: BTreeMap<String, u32>,
 }
 
 /// Calls a function.
@@ -66,7 +69,7 @@ pub async fn resume(
 /// Ends a call without running it: an effect of it may have been done, and nobody can tell.
 pub fn unsettled(driver: &Driver, header: Header, entries: Vec<Entry>, error: DriverError) -> Completed {
     let outcome = Outcome { answer: Err(fault(driver, &header, 0, Cause::Unsettled(error))), state: None, reports: Vec::new() };
-    Completed { record: Record { header, entries, outcome }, wall: Duration::ZERO, cpu: Duration::ZERO }
+    Completed { record: Record { header, entries, outcome }, wall: Duration::ZERO, cpu: Duration::ZERO, denied: BTreeMap::new() }
 }
 
 /// Makes a fault of a call that cannot be recorded in full. Of its entries those remain that are stored, up to the intent
@@ -162,7 +165,7 @@ async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Completed 
         state: (succeeded && state.state_changed).then_some(state.driver_state),
         reports: if succeeded { state.reports } else { Vec::new() },
     };
-    Completed { record: Record { header: state.header, entries: state.entries, outcome }, wall: began.elapsed(), cpu }
+    Completed { record: Record { header: state.header, entries: state.entries, outcome }, wall: began.elapsed(), cpu, denied: state.denied }
 }
 
 fn fault(driver: &Driver, header: &Header, host_calls: u32, cause: Cause) -> Fault {

@@ -83,6 +83,12 @@ pub enum Cause {
         /// The limit.
         limit_kib: u32,
     },
+    /// The operator revoked the version.
+    #[error("it is revoked: {reason}")]
+    Revoked {
+        /// The operator's words.
+        reason: String,
+    },
     /// The host stopped while an effect was on its way, and whether it was done cannot be seen. The driver did not run.
     #[error("{0}")]
     Unsettled(DriverError),
@@ -104,8 +110,12 @@ pub enum Cause {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { driver, version, digest, function, cause, .. } = self;
-        if let Cause::Unsettled(error) = cause {
-            return error.fmt(f);
+        match cause {
+            Cause::Unsettled(error) => return error.fmt(f),
+            Cause::Revoked { reason } => {
+                return write!(f, "driver {driver} {version} ({}) was revoked before it ended {function}: {reason}", digest.short());
+            }
+            _ => {}
         }
         write!(f, "driver {driver} {version} ({}) broke in {function}: {cause}", digest.short())
     }
@@ -121,7 +131,7 @@ impl Cause {
 
     /// Whether a replay, on a machine of another speed and without a host behind it, need not come to the same end.
     pub(crate) fn is_circumstance(&self) -> bool {
-        matches!(self, Cause::Cpu { .. } | Cause::Deadline { .. } | Cause::JournalFull { .. } | Cause::Unsettled(_) | Cause::Host(_))
+        matches!(self, Cause::Cpu { .. } | Cause::Deadline { .. } | Cause::JournalFull { .. } | Cause::Unsettled(_) | Cause::Host(_) | Cause::Revoked { .. })
     }
 
     /// Tells by type what an error of the engine means, and by when it came: once the guest runs, an error

@@ -38,6 +38,6 @@ pub use convert::steps;
 pub use driver::{About, Driver};
 pub use fault::Fault;
 pub use generation::{BrokenChain, Generation, serving};
-pub use grants::{FREE, GRANTABLE, Grants, UnknownCapability};
+pub use grants::{FREE, GRANTABLE, Grants, NotAGrant};
 pub use runtime::{Runtime, RuntimeError};
 pub use snapshot::{DriverState, Snapshot};

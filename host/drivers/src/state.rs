@@ -1,6 +1,6 @@
 //! What a call carries with it, and the one place that every host call passes through.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::capability::World;
 use crate::config::Limits;
 use crate::contract::types;
 use crate::fault::Cause;
+use crate::grants::Grants;
 use crate::journal::{Class, Entry, Header, Journal, JournalError, Moment};
 use crate::snapshot::DriverState;
 use crate::wasi;
@@ -31,6 +32,9 @@ const MAX_RECORD: usize = 8 << 20;
 
 /// Characters of a host call in the fault of a live call that diverged.
 const MAX_DIVERGENCE: usize = 400;
+
+/// The code of the answer to what was not granted.
+pub(crate) const NOT_GRANTED: &str = "wrought.NotGranted";
 
 /// Elements of a table.
 pub(crate) const MAX_TABLE: usize = 30_000;
@@ -56,6 +60,8 @@ pub(crate) struct CallState {
     /// `describe` and `get-properties`: they are about no node.
     about_nobody: bool,
     pub(crate) host_calls: u32,
+    /// How often each function was asked for that was not granted.
+    pub(crate) denied: BTreeMap<String, u32>,
     /// In a replay: the host ended the call after so many host calls, and why.
     ends_at: Option<(u32, Cause)>,
     /// What `entries` take in memory, roughly.
@@ -118,6 +124,7 @@ impl CallState {
             memory: 0,
             about_nobody: false,
             host_calls: 0,
+            denied: BTreeMap::new(),
             ends_at: None,
             recorded_bytes: 0,
             journal,
@@ -147,6 +154,9 @@ impl CallState {
         if let Some((_, cause)) = self.ends_at.as_ref().filter(|(at, _)| self.host_calls >= *at) {
             return Err(wasmtime::Error::new(cause.clone()));
         }
+        if let Some(reason) = self.world.as_ref().and_then(|world| world.revoked()) {
+            return Err(wasmtime::Error::new(Cause::Revoked { reason }));
+        }
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls {
             return Err(wasmtime::Error::new(Cause::HostCalls { limit: self.limits.host_calls }));
@@ -175,8 +185,8 @@ impl CallState {
         F: Future<Output = Result<R, DriverError>> + Send,
     {
         self.charge()?;
-        if let Err(denied) = self.authorise(class, interface, name) {
-            return Ok(Err(denied.into()));
+        if class == Class::Effect && !self.header.function.may_use_effects() {
+            return Ok(Err(self.effect_forbidden(interface, name).into()));
         }
         let function = format!("{interface}.{name}");
         let args = serde_json::to_value(args).map_err(host_failed)?;
@@ -184,6 +194,12 @@ impl CallState {
             let text = format!("{function}: what this call asked and was answered takes more than {} MiB", MAX_RECORD >> 20);
             return Ok(Err(DriverError::new(ErrorKind::LimitExceeded, "wrought.RecordFull", text).into()));
         }
+        let allowed = self.allowed(interface, Some(name));
+        if allowed == (Allowed { then: false, now: false }) {
+            self.note_denied(&function);
+            return Ok(Err(not_granted(&function).into()));
+        }
+        let at = allowed.at(self.host_calls);
         if let Some(answer) = self.replayed(&function, class, &args)? {
             self.remember(&answer);
             let answer: Result<R, DriverError> = serde_json::from_value(answer).map_err(host_failed)?;
@@ -192,10 +208,11 @@ impl CallState {
         let Some(world) = self.world.clone() else {
             return Err(host_failed("there is no world behind this call"));
         };
-        self.entries.push(Entry { function, class, args, before: None, answer: None });
+        self.entries.push(Entry { function, class, args, before: None, at, answer: None });
         let deadline = Instant::now() + IMPORT_DEADLINE;
         self.passing(Moment::Asked).await;
-        let answer = match self.intend(class, &world, deadline).await? {
+        let permitted = if allowed.now { self.intend(class, &world, deadline).await? } else { Err(self.not_granted_now()) };
+        let answer = match permitted {
             Err(refused) => Err(refused),
             Ok(()) => match tokio::time::timeout_at(deadline, act(world)).await {
                 Ok(answer) => answer,
@@ -203,6 +220,12 @@ impl CallState {
             },
         };
         self.passing(Moment::Acted).await;
+        if let (Err(error), Some(entry)) = (&answer, self.entries.last())
+            && error.code == NOT_GRANTED
+        {
+            let function = entry.function.clone();
+            self.note_denied(&function);
+        }
         let recorded = serde_json::to_value(&answer).map_err(host_failed)?;
         self.remember(&recorded);
         if let Some(entry) = self.entries.last_mut() {
@@ -248,16 +271,59 @@ impl CallState {
         self.recorded_bytes
     }
 
-    fn authorise(&self, class: Class, interface: &str, name: &str) -> Result<(), DriverError> {
-        if !self.header.grants.allow(interface) {
-            let text = format!("{interface}.{name} was not granted to this driver");
-            return Err(DriverError::new(ErrorKind::Denied, "wrought.NotGranted", text));
+    fn effect_forbidden(&self, interface: &str, name: &str) -> DriverError {
+        let text = format!("{interface}.{name} changes the world, which {} may not", self.header.function.name());
+        DriverError::new(ErrorKind::Denied, "wrought.EffectForbidden", text)
+    }
+
+    fn not_granted_now(&self) -> DriverError {
+        not_granted(self.entries.last().map_or("this", |entry| entry.function.as_str()))
+    }
+
+    /// Whether this host call may use a function, or anything of an interface: when the call began, and now. What is being
+    /// replayed is allowed as it was then; an entry that says otherwise has the number of the host call.
+    fn allowed(&self, interface: &str, function: Option<&str>) -> Allowed {
+        let by = |grants: &Grants| function.map_or_else(|| grants.allow_any(interface), |function| grants.allow(interface, function));
+        let then = by(&self.header.grants);
+        let now = match self.recorded.front() {
+            Some(entry) if entry.at == Some(self.host_calls) => !then,
+            Some(_) => then,
+            None if self.live => self.world.as_ref().map_or(then, |world| by(&world.grants())),
+            None => then,
+        };
+        Allowed { then, now }
+    }
+
+    /// For functions that are not recorded otherwise, since they answer from the header: whether this host call may use one,
+    /// or anything of the interface. It has been charged.
+    pub(crate) fn may_use(&mut self, interface: &str, function: Option<&str>) -> bool {
+        let allowed = self.allowed(interface, function);
+        let name = function.map_or_else(|| interface.to_owned(), |function| format!("{interface}.{function}"));
+        if let Some(at) = allowed.at(self.host_calls) {
+            // What was recorded is taken; what differs now for the first time is recorded.
+            let entry = self.recorded.pop_front().unwrap_or_else(|| Entry {
+                function: name.clone(),
+                class: Class::Observe,
+                args: Value::Null,
+                before: None,
+                at: Some(at),
+                answer: Some(allowed.now.into()),
+            });
+            self.recorded_bytes = self.recorded_bytes.saturating_add(name.len());
+            self.entries.push(entry);
         }
-        if class == Class::Effect && !self.header.function.may_use_effects() {
-            let text = format!("{interface}.{name} changes the world, which {} may not", self.header.function.name());
-            return Err(DriverError::new(ErrorKind::Denied, "wrought.EffectForbidden", text));
+        if !allowed.now {
+            self.note_denied(&name);
         }
-        Ok(())
+        allowed.now
+    }
+
+    /// Counts what was asked for and not granted, for the audit. There are no more names than the contract has functions.
+    fn note_denied(&mut self, function: &str) {
+        if self.world.is_some() {
+            let count = self.denied.entry(function.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     fn replayed(&mut self, function: &str, class: Class, args: &Value) -> wasmtime::Result<Option<Value>> {
@@ -281,6 +347,24 @@ impl CallState {
             Some(entry) => Err(diverged(at, shown(&entry.function, &entry.args))),
         }
     }
+}
+
+/// Whether something was allowed when the call began, and is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Allowed {
+    then: bool,
+    now: bool,
+}
+
+impl Allowed {
+    /// The number that an entry has where both differ.
+    fn at(self, host_call: u32) -> Option<u32> {
+        (self.then != self.now).then_some(host_call)
+    }
+}
+
+fn not_granted(function: &str) -> DriverError {
+    DriverError::new(ErrorKind::Denied, NOT_GRANTED, format!("{function} was not granted to this driver"))
 }
 
 /// What a value takes in memory, roughly.

@@ -10,12 +10,13 @@ mod power;
 
 pub(crate) use locking::names_lock;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use wrought_domain::{DriverError, ErrorKind, Node, OperationId, Port, PowerState, StepCall};
-use wrought_drivers::capability::{Progress, Witness};
+use wrought_domain::{Digest, DriverError, DriverName, ErrorKind, Node, OperationId, Port, PowerState, StepCall};
+use wrought_drivers::capability::{Authority, Progress, Witness};
+use wrought_drivers::{Driver, Grants};
 use wrought_engine::Operation;
 use wrought_hardware::secrets::Secrets;
 use wrought_hardware::{Bmc, HardwareError};
@@ -32,6 +33,8 @@ pub(crate) struct NodeWorld {
     ports: Vec<Port>,
     /// The operation that holds the node; nothing for a call that is part of none.
     holder: Option<OperationId>,
+    /// Whose call it is; nothing where the host itself looks.
+    driver: Option<(DriverName, Digest)>,
     secrets: Secrets,
     power_seen: Mutex<Option<PowerState>>,
 }
@@ -39,7 +42,12 @@ pub(crate) struct NodeWorld {
 impl NodeWorld {
     pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>, step: Option<&StepCall>) -> Self {
         let secrets = secrets(&conductor.0.machines.references, &node, step);
-        Self { conductor, ports, holder: operation.map(|operation| operation.id), secrets, node, power_seen: Mutex::new(None) }
+        Self { conductor, ports, holder: operation.map(|operation| operation.id), secrets, node, driver: None, power_seen: Mutex::new(None) }
+    }
+
+    /// The world behind a call of this driver.
+    pub(crate) fn behind(self, name: &DriverName, driver: &Driver) -> Self {
+        Self { driver: Some((name.clone(), driver.digest.clone())), ..self }
     }
 
     /// The power state that was seen or set last.
@@ -57,13 +65,23 @@ impl NodeWorld {
         DriverError { message: scrubbed(&self.secrets, &error.message), ..error }
     }
 
-    pub(crate) fn bmc(&self) -> Result<std::sync::Arc<dyn Bmc>, DriverError> {
+    pub(crate) fn bmc(&self) -> Result<Arc<dyn Bmc>, DriverError> {
         self.conductor.0.machines.bmc(&self.node)
     }
 
     /// The operation that this call is part of. That it still holds the node was seen when the effect's intent was stored.
     fn holder(&self) -> Result<OperationId, DriverError> {
         self.holder.ok_or_else(|| DriverError::new(ErrorKind::Locked, "wrought.NotHeld", "this call does not hold the node"))
+    }
+}
+
+impl Authority for NodeWorld {
+    fn grants(&self) -> Arc<Grants> {
+        self.driver.as_ref().map(|(name, digest)| self.conductor.0.grants.of(name, digest)).unwrap_or_default()
+    }
+
+    fn revoked(&self) -> Option<String> {
+        self.driver.as_ref().and_then(|(_, digest)| self.conductor.0.grants.revoked(digest))
     }
 }
 

@@ -35,13 +35,13 @@ impl Host for CallState {
 
     async fn config_drive(&mut self) -> wasmtime::Result<Option<String>> {
         self.charge()?;
-        let granted = self.header.grants.allow("image");
+        let granted = self.may_use("image", Some("config-drive"));
         Ok((granted && self.header.snapshot.config_drive).then(|| CONFIG_DRIVE.to_owned()))
     }
 
     async fn authorization(&mut self) -> wasmtime::Result<Option<String>> {
         self.charge()?;
-        let granted = self.header.grants.allow("image");
+        let granted = self.may_use("image", Some("authorization"));
         Ok((granted && self.header.snapshot.authorization).then(|| IMAGE_AUTHORIZATION.to_owned()))
     }
 }

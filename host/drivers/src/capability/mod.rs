@@ -3,6 +3,7 @@
 //! happens in [`CallState::pass`](crate::state::CallState::pass).
 
 mod agent;
+mod authority;
 mod boot;
 mod events;
 mod image;
@@ -23,6 +24,7 @@ use crate::state::CallState;
 use wrought_domain::{DriverError, ErrorKind};
 
 pub use agent::Agent;
+pub use authority::Authority;
 pub use boot::Boot;
 pub use events::Progress;
 pub use image::{CONFIG_DRIVE, IMAGE_AUTHORIZATION, Image};
@@ -33,9 +35,9 @@ pub use power::{Power, PowerChange};
 
 /// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
 /// error's text goes to the guest, so it holds no address, user or secret.
-pub trait World: Agent + Boot + Image + Locking + Network + Power + Progress + Witness {}
+pub trait World: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Witness {}
 
-impl<T: Agent + Boot + Image + Locking + Network + Power + Progress + Witness> World for T {}
+impl<T: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Witness> World for T {}
 
 /// Looks at the world before it is changed.
 #[async_trait]

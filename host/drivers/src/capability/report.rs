@@ -7,7 +7,7 @@ use crate::answer::Report;
 use crate::contract::import::report::Host;
 use crate::contract::report::Kind;
 use crate::contract::types::Error;
-use crate::state::CallState;
+use crate::state::{CallState, NOT_GRANTED};
 
 /// Bytes of a finding.
 const MAX_FINDING: usize = 64 << 10;
@@ -44,8 +44,8 @@ impl Host for CallState {
     async fn put(&mut self, kind: Kind, finding: String) -> wasmtime::Result<Result<(), Error>> {
         self.charge()?;
         let refused = |kind: ErrorKind, text: &str| Ok(Err(DriverError::new(kind, "wrought.InvalidReport", text).into()));
-        if !self.header.grants.allow("report") {
-            return refused(ErrorKind::Denied, "report was not granted to this driver");
+        if !self.may_use("report", Some("put")) {
+            return Ok(Err(DriverError::new(ErrorKind::Denied, NOT_GRANTED, "report.put was not granted to this driver").into()));
         }
         if finding.len() > MAX_FINDING || self.reports.len() >= MAX_REPORTS {
             return refused(ErrorKind::LimitExceeded, "a finding has at most 64 KiB, and a call at most 16 findings");

@@ -6,7 +6,7 @@ use wrought_domain::{DriverError, ErrorKind};
 
 use crate::contract::import::wait::Host;
 use crate::contract::types::{Error, PowerState};
-use crate::state::CallState;
+use crate::state::{CallState, NOT_GRANTED};
 
 /// Tokens that one call may make, and conditions that `any-of` may join.
 const MAX_TOKENS: usize = 16;
@@ -14,15 +14,20 @@ const MAX_TOKENS: usize = 16;
 impl CallState {
     /// A token for a condition that shows what a capability shows: who was not granted that may not wait for it either.
     fn granted(&mut self, capability: &str, condition: Condition, timeout_s: u32) -> wasmtime::Result<Result<u32, Error>> {
-        if !self.header.grants.allow(capability) {
+        self.charge()?;
+        if !self.may_use(capability, None) {
             let text = format!("to wait for this takes {capability}, which was not granted to this driver");
-            return self.refuse(DriverError::new(ErrorKind::Denied, "wrought.NotGranted", text));
+            return Ok(Err(DriverError::new(ErrorKind::Denied, NOT_GRANTED, text).into()));
         }
-        self.token(condition, timeout_s)
+        self.push(condition, timeout_s)
     }
 
     fn token(&mut self, condition: Condition, timeout_s: u32) -> wasmtime::Result<Result<u32, Error>> {
         self.charge()?;
+        self.push(condition, timeout_s)
+    }
+
+    fn push(&mut self, condition: Condition, timeout_s: u32) -> wasmtime::Result<Result<u32, Error>> {
         if self.waits.len() >= MAX_TOKENS {
             return Ok(Err(
                 DriverError::new(ErrorKind::LimitExceeded, "wrought.TooManyWaits", "a call makes at most 16 wait tokens").into()

@@ -42,6 +42,9 @@ pub struct Entry {
     /// What was seen just before an effect, where a look afterwards tells by it whether the effect was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
+    /// The number of the host call, where what was granted then was not what was granted when the call began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u32>,
     /// What it was answered; nothing while an effect is only intended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,

@@ -1,11 +1,13 @@
 //! One simulated machine behind the capabilities: what `direct` needs to deploy it, and the ways in which a world can be bad.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, ErrorKind, Map};
-use wrought_drivers::capability::{Agent, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Witness};
+use wrought_drivers::Grants;
+use wrought_drivers::capability::{Agent, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Witness};
 use wrought_drivers::contract::agent::{Command, CommandStatus, Session, StepKind};
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
@@ -40,11 +42,25 @@ pub struct Machine {
 pub struct Scripted {
     machine: Mutex<Machine>,
     mood: Mood,
+    /// What is granted, look by look; the last one stays. Everything where there is none.
+    pub grants: Mutex<VecDeque<Grants>>,
+    /// Host calls that are let through before the version is revoked.
+    pub revoked_after: Mutex<Option<u32>>,
 }
 
 impl Scripted {
     pub fn good() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// With these grants in force, one for each look; the last one stays.
+    pub fn granting(grants: impl IntoIterator<Item = Grants>) -> Arc<Self> {
+        Arc::new(Self { grants: Mutex::new(grants.into_iter().collect()), ..Self::default() })
+    }
+
+    /// Whose driver is revoked after so many host calls.
+    pub fn revoking_after(host_calls: u32) -> Arc<Self> {
+        Arc::new(Self { revoked_after: Mutex::new(Some(host_calls)), ..Self::default() })
     }
 
     pub fn with(mood: Mood) -> Arc<Self> {
@@ -155,6 +171,25 @@ impl Agent for Scripted {
             StepKind::Clean => vec![step("deploy", "erase_devices", 10), step("deploy", "erase_devices_metadata", 99)],
         })
         .await
+    }
+}
+
+impl Authority for Scripted {
+    fn grants(&self) -> Arc<Grants> {
+        let mut grants = self.grants.lock().unwrap();
+        let last = grants.len() == 1;
+        let now = if last { grants.front().cloned() } else { grants.pop_front() };
+        Arc::new(now.unwrap_or_else(Grants::all))
+    }
+
+    fn revoked(&self) -> Option<String> {
+        match self.revoked_after.lock().unwrap().as_mut()? {
+            0 => Some("it burns".into()),
+            left => {
+                *left -= 1;
+                None
+            }
+        }
     }
 }
 
