@@ -23,7 +23,9 @@ pub struct Destination {
 
 /// A text that is no [`Destination`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("http destination {text:?}: {why}; write METHODS@SCHEME://HOST:PORT, such as GET+POST@https://fw.example.com:8443 or *@http://192.0.2.7")]
+#[error(
+    "http destination {text:?}: {why}; write METHODS@SCHEME://HOST:PORT, such as GET+POST@https://fw.example.com:8443 or *@http://192.0.2.7"
+)]
 pub struct InvalidDestination {
     /// What was given, cut.
     pub text: String,
@@ -48,7 +50,8 @@ fn parse(text: &str) -> Result<Destination, &'static str> {
     let methods = match methods {
         "*" => None,
         list => {
-            let mut named = list.split('+').map(known).collect::<Option<Vec<_>>>().ok_or("methods are GET, HEAD, POST, PUT, PATCH, DELETE")?;
+            let mut named =
+                list.split('+').map(known).collect::<Option<Vec<_>>>().ok_or("methods are GET, HEAD, POST, PUT, PATCH, DELETE")?;
             named.sort_by_key(|name| METHODS.iter().position(|known| known == name));
             named.dedup();
             Some(named)

@@ -17,6 +17,7 @@ mod catalog;
 mod config;
 pub mod contract;
 mod convert;
+mod destination;
 mod driver;
 pub mod fault;
 mod generation;
@@ -35,6 +36,7 @@ pub use call::{Completed, Divergence, call, journal_full, replay, resume, unsett
 pub use catalog::{Catalog, CatalogError, InUse};
 pub use config::{CompileLimits, ComponentLimits, DriversConfig, Limits, SignaturePolicy};
 pub use convert::steps;
+pub use destination::{Destination, InvalidDestination, METHODS};
 pub use driver::{About, Driver};
 pub use fault::Fault;
 pub use generation::{BrokenChain, Generation, serving};

@@ -1,4 +1,4 @@
-//! Settings of `[redfish]`, `[agent]` and `[image]`, named as Ironic names them where it has them.
+//! Settings of `[redfish]`, `[agent]`, `[image]` and `[driver_http]`, named as Ironic names them where it has them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,6 +155,44 @@ impl Default for ImageConfig {
             allowed_networks: Vec::new(),
             denied_networks: Vec::new(),
             allow_loopback: false,
+        }
+    }
+}
+
+/// `[driver_http]`: what drivers that were granted `http` may reach, whatever host they were granted.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DriverHttpConfig {
+    /// How a server's certificate is verified: `true`, `false` or the path of a PEM file. Default true.
+    pub verify_ca: VerifyCa,
+    /// Seconds to connect. Default 5.
+    pub connect_timeout: u64,
+    /// Seconds for one request with its redirects and its answer, at most 9, because a driver waits for it. Default 9.
+    pub request_timeout: u64,
+    /// The longest body of a request or an answer, in KiB, at most 1024. Default 1024.
+    pub max_body_kib: u32,
+    /// If not empty, the only networks that drivers may reach, in CIDR notation. Default empty: all but what `exempt_networks` is about.
+    #[schemars(with = "Vec<String>")]
+    pub allowed_networks: Vec<IpNet>,
+    /// Networks that drivers may not reach, in CIDR notation. Default none.
+    #[schemars(with = "Vec<String>")]
+    pub denied_networks: Vec<IpNet>,
+    /// Networks that drivers may reach although they are loopback, link-local, the metadata service of a cloud, or hold an address
+    /// of this host, in CIDR notation. The ports of this host's own API stay closed. Default none.
+    #[schemars(with = "Vec<String>")]
+    pub exempt_networks: Vec<IpNet>,
+}
+
+impl Default for DriverHttpConfig {
+    fn default() -> Self {
+        Self {
+            verify_ca: VerifyCa::Switch(true),
+            connect_timeout: 5,
+            request_timeout: 9,
+            max_body_kib: 1024,
+            allowed_networks: Vec::new(),
+            denied_networks: Vec::new(),
+            exempt_networks: Vec::new(),
         }
     }
 }

@@ -11,16 +11,19 @@
 //! | multicast, broadcast, reserved | 224.0.0.0/4, 240.0.0.0/4, ff00::/8 |
 //! | IPv6 forms of any of these | IPv4-mapped and -compatible, 64:ff9b::/96, 2002::/16 |
 //! | what is configured | `denied_networks`; all but `allowed_networks` if there are any |
+//!
+//! For the requests of drivers the addresses of this host's own interfaces are denied as well, and `exempt_networks` takes
+//! addresses out of the first three rows and this one.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::config::ImageConfig;
+use crate::config::{DriverHttpConfig, ImageConfig};
 use crate::error::{HardwareError, Kind};
 
 /// An address that policy forbids.
@@ -32,6 +35,9 @@ pub(crate) struct Forbidden;
 #[derive(Debug, Clone)]
 pub struct EgressPolicy {
     allow_loopback: bool,
+    /// Whether the addresses of this host's interfaces are denied.
+    spare_own: bool,
+    exempt: Vec<IpNet>,
     allowed: Vec<IpNet>,
     denied: Vec<IpNet>,
 }
@@ -40,7 +46,19 @@ impl EgressPolicy {
     /// The policy of `[image]`.
     pub fn new(config: &ImageConfig) -> Arc<Self> {
         let (allowed, denied) = (config.allowed_networks.clone(), config.denied_networks.clone());
-        Arc::new(Self { allow_loopback: config.allow_loopback, allowed, denied })
+        Arc::new(Self { allow_loopback: config.allow_loopback, spare_own: false, exempt: Vec::new(), allowed, denied })
+    }
+
+    /// The policy of `[driver_http]`.
+    pub fn of_drivers(config: &DriverHttpConfig) -> Arc<Self> {
+        let DriverHttpConfig { exempt_networks, allowed_networks, denied_networks, .. } = config.clone();
+        Arc::new(Self {
+            allow_loopback: false,
+            spare_own: true,
+            exempt: exempt_networks,
+            allowed: allowed_networks,
+            denied: denied_networks,
+        })
     }
 
     /// Whether a connection to `address` is allowed.
@@ -48,8 +66,10 @@ impl EgressPolicy {
         let forms = forms(address);
         let within = |nets: &[IpNet]| forms.iter().any(|form| nets.iter().any(|net| net.contains(form)));
         let special = forms.iter().any(|form| match form {
+            form if is_nowhere(*form) => true,
+            _ if self.exempt.iter().any(|net| net.contains(form)) => false,
             form if form.is_loopback() => !self.allow_loopback,
-            form => is_special(*form),
+            form => is_special(*form) || (self.spare_own && is_own(*form)),
         });
         !special && !within(&self.denied) && (self.allowed.is_empty() || within(&self.allowed))
     }
@@ -131,16 +151,35 @@ fn forms(address: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// Neither a server nor somebody else's business. Loopback is judged apart.
+/// No server at all.
+fn is_nowhere(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, ..] = v4.octets();
+            first == 0 || first >= 224
+        }
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
+    }
+}
+
+/// Whether it is an address of one of this host's interfaces: then the way to it begins at itself. Nothing is sent.
+pub(crate) fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    from().is_ok_and(|from| from == address)
+}
+
+/// Somebody else's business. Loopback is judged apart.
 fn is_special(address: IpAddr) -> bool {
     const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
     const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address {
-        IpAddr::V4(v4) => {
-            let [first, ..] = v4.octets();
-            first == 0 || first >= 224 || v4.is_link_local() || METADATA_V4.contains(&v4)
-        }
-        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local() || v6 == METADATA_V6,
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6,
     }
 }
 
@@ -201,6 +240,42 @@ mod tests {
         assert!(allows(&allowed, "192.0.2.9") && !allows(&allowed, "198.51.100.1"));
         let metadata = policy(&ImageConfig { allowed_networks: nets("169.254.0.0/16"), ..Default::default() });
         assert!(!allows(&metadata, "169.254.169.254"), "no setting opens the metadata service");
+    }
+
+    #[test]
+    fn drivers_reach_what_is_special_by_name_of_its_network_only() {
+        let nets = |text: &str| text.split(' ').map(|net| net.parse::<IpNet>().unwrap()).collect::<Vec<_>>();
+        let of = |exempt: &str| EgressPolicy::of_drivers(&DriverHttpConfig { exempt_networks: nets(exempt), ..Default::default() });
+        let strict = EgressPolicy::of_drivers(&DriverHttpConfig::default());
+        for denied in
+            ["127.0.0.1", "::1", "169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "100.100.100.200", "0.0.0.0", "224.0.0.1"]
+        {
+            assert!(!allows(&strict, denied), "{denied}");
+        }
+        assert!(allows(&strict, "192.0.2.1") && allows(&strict, "2001:db8::1"));
+        let local = of("127.0.0.0/8 169.254.7.0/24");
+        assert!(allows(&local, "127.0.0.1") && allows(&local, "::ffff:127.0.0.1") && allows(&local, "169.254.7.9"));
+        assert!(!allows(&local, "::1") && !allows(&local, "169.254.169.254"));
+        let everything = of("0.0.0.0/0 ::/0");
+        for denied in ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1"] {
+            assert!(!allows(&everything, denied), "{denied}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_addresses_are_known() {
+        assert!(is_own("127.0.0.1".parse().unwrap()));
+        // Of a network for documentation.
+        assert!(!is_own("192.0.2.1".parse().unwrap()) && !is_own("2001:db8::1".parse().unwrap()));
+        let out = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if out.connect("192.0.2.1:9").is_ok() {
+            let own = out.local_addr().unwrap().ip();
+            assert!(is_own(own) && !EgressPolicy::of_drivers(&DriverHttpConfig::default()).allows(own), "{own}");
+            assert!(
+                EgressPolicy::new(&ImageConfig { allow_loopback: true, ..Default::default() }).allows(own),
+                "images may come from here"
+            );
+        }
     }
 
     #[tokio::test]

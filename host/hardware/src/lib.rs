@@ -10,6 +10,7 @@ pub mod agent;
 mod bmc;
 mod config;
 pub mod config_drive;
+pub mod driver_http;
 pub mod egress;
 mod error;
 mod fake_bmc;
@@ -22,7 +23,7 @@ pub mod secrets;
 mod tls;
 
 pub use bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
-pub use config::{AgentConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};
+pub use config::{AgentConfig, DriverHttpConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};
 pub use error::{HardwareError, Kind};
 pub use fake_bmc::FakeBmcs;
 pub use references::{References, SecretsConfig};
