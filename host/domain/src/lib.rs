@@ -1,15 +1,18 @@
 //! Nodes, ports, provision states, steps and ids: what Wrought talks about. Pure: no I/O, no
 //! clock, no randomness, no async. Time and fresh ids are given by the caller.
 
+pub mod artifact;
 pub mod error;
 pub mod function;
 pub mod hardware_type;
 pub mod id;
+pub mod lock;
 pub mod mask;
 pub mod node;
 pub mod patch;
 pub mod port;
 pub mod principal;
+pub mod rollout;
 pub mod state;
 pub mod step;
 pub mod verb;
@@ -18,6 +21,7 @@ pub mod wait;
 /// A JSON object, as Ironic's free-form dictionaries are.
 pub type Map = serde_json::Map<String, serde_json::Value>;
 
+pub use artifact::ArtifactName;
 pub use error::{DriverError, ErrorKind};
 pub use function::Function;
 pub use id::{Digest, DriverName, Fence, NodeId, OperationId};

@@ -4,9 +4,12 @@
 //! commits in groups. A write returns after its commit. SQL is common to SQLite and
 //! PostgreSQL, but for pragmas and the types of generated keys. Documents that may hold secrets are sealed ([`rotate`]).
 
+mod artifact;
+mod audit;
 mod document;
 mod driver;
 mod driver_life;
+mod driver_limits;
 mod error;
 mod history;
 mod journal;
@@ -17,6 +20,7 @@ mod node;
 mod port;
 mod query;
 mod reseal;
+mod rollout;
 mod schema;
 mod script;
 mod seal;
@@ -35,6 +39,8 @@ use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+pub use artifact::Artifact;
+pub use audit::{AuditQuery, AuditRecord, MAX_AUDIT};
 pub use driver::{ActiveDriver, DriverStatus, DriverVersion};
 pub use driver_life::DriverRejection;
 pub use error::{Duplicate, StoreError};
@@ -42,11 +48,12 @@ pub use history::{HistoryQuery, HistoryRecord};
 pub use journal::{JournalAbout, JournalCall, JournalWrite, StoredCall, StoredOperation};
 pub use key_file::KeyError;
 pub use lifecycle::{Commit, Held};
-pub use lock::SharedLock;
+pub use lock::{LockAnswer, LockRequest, LockUser, SharedLock};
 pub use node::{NodeRef, Reserved, Revision, Stored};
 pub use port::PortQuery;
 pub use query::{DEFAULT_LIMIT, NodeFilter, NodeQuery, Visibility};
 pub use reseal::{Rotation, RotationProgress, rotate};
+pub use rollout::{Decision, KeptState, Revocation};
 pub use session::AgentSession;
 pub use writer::Writes;
 

@@ -13,6 +13,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../migrations/0002_journal.sql")),
     (3, include_str!("../migrations/0003_seals.sql")),
     (4, include_str!("../migrations/0004_rejections.sql")),
+    (5, include_str!("../migrations/0005_rollout.sql")),
+    (6, include_str!("../migrations/0006_locks_and_limits.sql")),
+    (7, include_str!("../migrations/0007_artifacts.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.
