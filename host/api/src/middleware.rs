@@ -1,7 +1,9 @@
 //! What holds for every request: the tolerated spellings of paths, request ids, versions, and
 //! who asks.
 
-use axum::extract::{Request, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::{PathAndQuery, Uri};
@@ -56,7 +58,8 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
         Err(_) if root || wrought => Ok(MIN),
         other => other,
     };
-    request.extensions_mut().insert(principal(api.config.auth_strategy));
+    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    request.extensions_mut().insert(Principal { source, ..principal(api.config.auth_strategy) });
     let (version, mut response) = match version {
         Ok(version) => {
             request.extensions_mut().insert(version);

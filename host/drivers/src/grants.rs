@@ -122,7 +122,8 @@ impl Grants {
 
     /// What is granted of an interface: its rest after the name.
     fn rests<'a>(&'a self, interface: &'a str) -> impl Iterator<Item = &'a str> {
-        let texts = self.0.range::<str, _>((Bound::Included(interface), Bound::Unbounded)).map_while(move |text| text.strip_prefix(interface));
+        let texts =
+            self.0.range::<str, _>((Bound::Included(interface), Bound::Unbounded)).map_while(move |text| text.strip_prefix(interface));
         texts.filter(|rest| rest.is_empty() || rest.starts_with(['.', '=']))
     }
 

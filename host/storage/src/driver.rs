@@ -98,7 +98,7 @@ fn no_version(name: &DriverName, digest: &Digest) -> StoreError {
     StoreError::NotFound { what: "driver version", id: format!("{name} {}", digest.short()) }
 }
 
-async fn set_status(db: &mut SqliteConnection, name: &DriverName, digest: &Digest, status: DriverStatus) -> Result<(), StoreError> {
+pub(crate) async fn set_status(db: &mut SqliteConnection, name: &DriverName, digest: &Digest, status: DriverStatus) -> Result<(), StoreError> {
     let query = sqlx::query("UPDATE driver_versions SET status = $3 WHERE name = $1 AND digest = $2");
     let done = query.bind(name.to_string()).bind(digest.to_string()).bind(status.as_str()).execute(db).await?;
     if done.rows_affected() == 0 { Err(no_version(name, digest)) } else { Ok(()) }

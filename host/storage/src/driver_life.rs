@@ -57,7 +57,7 @@ async fn reference(db: &mut SqliteConnection, keys: &KeyRing, name: &DriverName,
     if let Some(node) = pinned(db, keys, name, digest).await? {
         return Ok(Some(format!("an operation on node {node} runs on it; wait for its end")));
     }
-    if let Some(node) = written(db, keys, name, digest).await? {
+    if let Some(node) = written(db, name, digest).await? {
         return Ok(Some(format!("it may have written what the driver keeps about node {node}; tear that node down first")));
     }
     let query = sqlx::query_scalar("SELECT COUNT(*) FROM journal_calls WHERE driver = $1 AND digest = $2");
@@ -86,23 +86,10 @@ async fn pinned(db: &mut SqliteConnection, keys: &KeyRing, name: &DriverName, di
 }
 
 /// A node about which the driver keeps state that the version wrote, or that does not tell who wrote it.
-async fn written(db: &mut SqliteConnection, keys: &KeyRing, name: &DriverName, digest: &Digest) -> Result<Option<String>, StoreError> {
-    let mut after = String::new();
-    loop {
-        let query = sqlx::query_as("SELECT node, doc FROM driver_state WHERE driver = $1 AND node > $2 ORDER BY node LIMIT $3");
-        let page: Vec<(String, Vec<u8>)> = query.bind(name.to_string()).bind(after.clone()).bind(PAGE).fetch_all(&mut *db).await?;
-        let Some((last, _)) = page.last() else { return Ok(None) };
-        after.clone_from(last);
-        for (node, doc) in page {
-            let state: Value = document::open(keys, Table::DriverState, format!("{node}/{name}"), &doc)?;
-            let kept =
-                ["operation", "node"].iter().any(|part| state.get(part).and_then(Value::as_object).is_some_and(|keys| !keys.is_empty()));
-            let by = state.get("digest").and_then(Value::as_str);
-            if kept && by.is_none_or(|by| by == digest.to_string()) {
-                return Ok(Some(node));
-            }
-        }
-    }
+async fn written(db: &mut SqliteConnection, name: &DriverName, digest: &Digest) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT node FROM driver_state WHERE driver = $1 AND (keeps IS NULL OR (keeps AND (digest IS NULL OR digest = $2))) LIMIT 1";
+    let query = sqlx::query_scalar(sql).bind(name.to_string()).bind(digest.to_string());
+    Ok(query.fetch_optional(db).await?)
 }
 
 impl Store {

@@ -15,7 +15,7 @@ use crate::journal::JournalWrite;
 use crate::node::{Revision, bind, current, explain, node_columns};
 use crate::script::Script;
 use crate::seal::KeyRing;
-use crate::{Store, StoreError, document, history, journal};
+use crate::{Store, StoreError, document, history, journal, lock};
 
 /// Operations read at once.
 const PAGE: i64 = 500;
@@ -38,8 +38,8 @@ pub struct Commit<'a> {
     pub revision: Revision,
     /// The operation's fence.
     pub fence: Fence,
-    /// The state that drivers asked to keep: `{"operation": {..}, "node": {..}}` each. It is
-    /// written first, then wiped as the advance says.
+    /// The state that drivers asked to keep: `{"operation": {..}, "node": {..}, "schema": n, "digest": "sha256:.."}` each, the
+    /// latter two of the version that writes it. It is written first, then wiped as the advance says.
     pub driver_state: &'a [(DriverName, Value)],
     /// The last chunks of the driver calls that led to the advance.
     pub journal: &'a [JournalWrite],
@@ -80,17 +80,25 @@ fn put_operation(script: &mut Script, node: NodeId, id: &str, due: Option<Timest
 fn end_operation(script: &mut Script, node: NodeId, error: Option<&str>) {
     journal::end(script, node, error);
     script.add("DELETE FROM operations WHERE node = ?").bind(node.to_string());
-    script.add("DELETE FROM shared_locks WHERE node = ?").bind(node.to_string());
+    lock::end(script, node);
     // The agent of this operation is not to be believed in the next one.
     script.add("DELETE FROM agent_sessions WHERE node = ?").bind(node.to_string());
 }
 
-fn put_state(script: &mut Script, node: NodeId, driver: &str, doc: Vec<u8>) {
+fn put_state(script: &mut Script, node: NodeId, driver: &str, state: &Value, doc: Vec<u8>) {
+    let keeps = state.get("node").and_then(Value::as_object).is_some_and(|keys| !keys.is_empty());
     script
-        .add("INSERT INTO driver_state (node, driver, doc) VALUES (?, ?, ?) ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc")
+        .add(
+            "INSERT INTO driver_state (node, driver, doc, keeps, state_schema, digest) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (node, driver) DO UPDATE SET doc = excluded.doc, keeps = excluded.keeps, \
+             state_schema = excluded.state_schema, digest = excluded.digest",
+        )
         .bind(node.to_string())
         .bind(driver.to_owned())
-        .bind(doc);
+        .bind(doc)
+        .bind(keeps)
+        .bind(state.get("schema").and_then(Value::as_i64))
+        .bind(state.get("digest").and_then(Value::as_str).map(str::to_owned));
 }
 
 /// Forgets what a driver keeps of an operation; whether there was something.
@@ -186,6 +194,9 @@ impl Store {
                 let kept = Operation { fence, ..operation.clone() };
                 let doc = document::seal(&keys, Table::Operations, id, &kept)?;
                 put_operation(&mut script, id, &operation.id.to_string(), operation.due(), doc);
+                if !operation.waiting.as_ref().is_some_and(|waiting| waiting.condition.waits_for_lock()) {
+                    lock::leave(&mut script, id);
+                }
             }
             None => end_operation(&mut script, id, node.last_error.as_deref()),
         }
@@ -232,7 +243,7 @@ impl Store {
         }
         for (driver, state) in states {
             let doc = document::seal(self.keys(), Table::DriverState, state_id(node, &driver), state.as_ref())?;
-            put_state(script, node, &driver, doc);
+            put_state(script, node, &driver, state.as_ref(), doc);
         }
         Ok(())
     }

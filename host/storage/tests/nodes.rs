@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::{admin, end, member, node, open, reserved};
+use common::{admin, asks, end, member, node, open, reserved};
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
@@ -84,7 +84,7 @@ async fn a_project_sees_its_own_nodes() {
     };
     assert_eq!(names(&member("p")).await, ["owned", "leased"]);
     assert_eq!(names(&Principal::agent()).await.len(), 3);
-    assert!(names(&Principal { user: "x".into(), project: None, roles: vec![] }).await.is_empty());
+    assert!(names(&Principal { user: "x".into(), project: None, roles: vec![], source: None }).await.is_empty());
     assert_eq!(store.node(&member("p"), &foreign.uuid.into()).await.unwrap(), None);
     assert!(matches!(store.delete_node(&member("p"), foreign.uuid).await, Err(StoreError::NotFound { .. })));
     assert!(store.create_node(&member("p"), node("x")).await.is_err());
@@ -255,7 +255,7 @@ async fn all_of_a_node_goes_with_it() {
     let (id, operation) = (advance.next.node.uuid, advance.next.operation.as_ref().unwrap().id);
     let port = Port::new(Uuid::new_v4(), id, "aa:bb:cc:00:00:01", Timestamp::now());
     store.create_port(&admin(), port.clone()).await.unwrap();
-    store.acquire_lock("l", id, operation).await.unwrap();
+    store.acquire_lock(asks("l", id, operation)).await.unwrap();
     let session = AgentSession {
         token: "t".into(),
         pregenerated: false,

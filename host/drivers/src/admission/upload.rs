@@ -4,19 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tempfile::TempPath;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::OwnedSemaphorePermit;
 use wrought_domain::Digest;
 
 use super::report::{Dossier, Stage};
 use super::{Rejected, Rejection};
-
-/// How a file that is not complete ends.
-pub(super) const PARTIAL: &str = ".part";
+use crate::partial::{NotArrived, Partial, Whole};
 
 /// The digest of a component.
 pub fn digest(bytes: &[u8]) -> Digest {
@@ -25,10 +21,7 @@ pub fn digest(bytes: &[u8]) -> Digest {
 
 /// An upload under way. Dropping it removes what has arrived.
 pub struct Upload {
-    file: tokio::fs::File,
-    path: TempPath,
-    hash: Sha256,
-    size: u64,
+    file: Partial,
     limit_mib: u32,
     began: Instant,
     slot: Option<OwnedSemaphorePermit>,
@@ -37,61 +30,33 @@ pub struct Upload {
 impl Upload {
     /// Begins one, of at most `limit_mib`, in `folder`.
     pub(crate) fn begin(folder: &Path, limit_mib: u32, slot: Option<OwnedSemaphorePermit>) -> Result<Self, Rejection> {
-        let file = tempfile::Builder::new().prefix("upload-").suffix(PARTIAL).tempfile_in(folder);
-        let (file, path) = file.map_err(|error| Rejection::storing("beginning a file", &error))?.into_parts();
-        let file = tokio::fs::File::from_std(file);
-        Ok(Self { file, path, hash: Sha256::new(), size: 0, limit_mib, began: Instant::now(), slot })
+        let file = Partial::begin(folder, u64::from(limit_mib) << 20).map_err(|error| Rejection::storing("beginning a file", &error))?;
+        Ok(Self { file, limit_mib, began: Instant::now(), slot })
     }
 
     /// Takes all of a body, which may last `limit_s`.
     ///
     /// # Errors
     /// It is too large, too slow or broken off, or cannot be stored.
-    pub async fn take<E>(
-        mut self,
-        limit_s: u32,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    ) -> Result<Uploaded, Box<Rejected>> {
-        let all = async {
-            while let Some(chunk) = body.next().await {
-                self.write(&chunk.map_err(|_| Rejection::BrokenOff)?).await?;
-            }
-            Ok::<_, Rejection>(())
-        };
-        match tokio::time::timeout(Duration::from_secs(u64::from(limit_s)), all).await {
-            Err(_) => Err(Rejection::TooSlow { limit_s }.into()),
-            Ok(Err(why)) => Err(why.into()),
-            Ok(Ok(())) => self.finish().await,
-        }
-    }
-
-    async fn write(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
-        self.size = self.size.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        if self.size > u64::from(self.limit_mib) << 20 {
-            return Err(Rejection::TooLarge { limit_mib: self.limit_mib });
-        }
-        self.hash.update(chunk);
-        self.file.write_all(chunk).await.map_err(|error| Rejection::storing("writing the component", &error))
-    }
-
-    async fn finish(mut self) -> Result<Uploaded, Box<Rejected>> {
-        if self.size == 0 {
+    pub async fn take<E>(self, limit_s: u32, body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<Uploaded, Box<Rejected>> {
+        let limit_mib = self.limit_mib;
+        let whole = self.file.take(Duration::from_secs(u64::from(limit_s)), body).await.map_err(|error| match error {
+            NotArrived::TooLarge => Rejection::TooLarge { limit_mib },
+            NotArrived::BrokenOff => Rejection::BrokenOff,
+            NotArrived::TooSlow => Rejection::TooSlow { limit_s },
+            NotArrived::Storing(error) => Rejection::storing("writing the component", &error),
+        })?;
+        if whole.size == 0 {
             return Err(Rejection::Empty.into());
         }
-        let kept = async {
-            self.file.flush().await?;
-            self.file.sync_all().await?;
-            tokio::fs::read(&self.path).await
-        };
-        let component = kept.await.map_err(|error| Rejection::storing("writing the component", &error))?;
-        let digest = Digest::from_sha256(self.hash.finalize().into());
-        let found = json!({ "digest": digest, "size": self.size });
-        let dossier = Dossier::new(digest, self.size);
+        let component = tokio::fs::read(whole.path()).await.map_err(|error| Rejection::storing("writing the component", &error))?;
+        let found = json!({ "digest": whole.digest, "size": whole.size });
+        let dossier = Dossier::new(whole.digest.clone(), whole.size);
         // What came back from the disk is what is looked at from here on.
-        let same = super::digest(&component) == dossier.digest;
+        let same = digest(&component) == dossier.digest;
         let found = if same { Ok(((), found.into())) } else { Err(Rejection::Host("the disk gave back other bytes".into())) };
         let ((), dossier) = dossier.judge(Stage::Upload, self.began, found)?;
-        Ok(Uploaded { component: component.into(), place: Some(Place { path: self.path, _slot: self.slot }), dossier })
+        Ok(Uploaded { component: component.into(), place: Some(Place { whole, _slot: self.slot }), dossier })
     }
 }
 
@@ -124,29 +89,16 @@ impl Uploaded {
     }
 }
 
-/// A complete file that still has the name of a partial one. Dropping it removes the file.
+/// The file of a component that is not admitted yet. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct Place {
-    path: TempPath,
+    whole: Whole,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
     /// Gives it its name, for good.
     pub(crate) async fn keep(self, path: PathBuf) -> Result<(), Rejection> {
-        let kept = tokio::task::spawn_blocking(move || {
-            self.path.persist(&path).map_err(|error| error.error)?;
-            sync_folder(&path)
-        });
-        let kept = kept.await.map_err(|error| Rejection::Host(error.to_string()))?;
-        kept.map_err(|error| Rejection::storing("keeping the component", &error))
-    }
-}
-
-/// Makes the name of a file as durable as its content.
-pub(super) fn sync_folder(file: &Path) -> std::io::Result<()> {
-    match file.parent() {
-        Some(folder) => std::fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
+        self.whole.keep(path).await.map_err(|error| Rejection::storing("keeping the component", &error))
     }
 }

@@ -85,6 +85,10 @@ impl Host for CallState {
         self.granted("locking", Condition::Lock { name }, timeout_seconds)
     }
 
+    async fn exclusive(&mut self, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
+        self.granted("locking", Condition::Exclusive, timeout_seconds)
+    }
+
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {
         // Checked before anything is copied: tokens may stand for each other's conditions over and over.
         if tokens.is_empty() || tokens.len() > MAX_TOKENS {

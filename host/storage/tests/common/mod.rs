@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, OperationId, Principal};
 use wrought_engine::{Advance, HistoryEntry, Kind, Lifecycle, Request, Settings, Severity, Wipe};
-use wrought_storage::{Durability, Held, Store};
+use wrought_storage::{Durability, Held, LockRequest, Store};
 
 pub async fn open(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path(), Durability::Normal).await.unwrap()
@@ -17,7 +17,7 @@ pub fn admin() -> Principal {
 }
 
 pub fn member(project: &str) -> Principal {
-    Principal { user: "u".into(), project: Some(project.into()), roles: vec!["member".into()] }
+    Principal { user: "u".into(), project: Some(project.into()), roles: vec!["member".into()], source: None }
 }
 
 pub fn node(name: &str) -> Node {
@@ -60,4 +60,9 @@ pub async fn reserved(store: &Store, name: &str) -> (Advance, Held) {
     let advance = verify(stored.value);
     let held = store.begin(&advance, stored.revision, "host-1", "noauth").await.unwrap();
     (advance, held)
+}
+
+/// Asks for a lock, without waiting for it.
+pub fn asks(name: &str, node: NodeId, operation: OperationId) -> LockRequest {
+    LockRequest { name: name.into(), node, operation, queue: false, now: Timestamp::now() }
 }
