@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod driver;
 mod journal;
+mod lock;
 mod logging;
 mod node;
 mod output;
@@ -55,6 +56,9 @@ enum Command {
     /// Change the key that the data folder is sealed with
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
+    /// Locks that nodes of a running host share
+    #[command(subcommand)]
+    Lock(lock::LockCommand),
     /// What drivers did on a running host, call by call
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -105,6 +109,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Driver(driver) => driver.run().await,
         Command::Node(node) => node.run().await,
         Command::Secrets(secrets) => secrets.run().await,
+        Command::Lock(lock) => lock.run().await,
         Command::Journal(journal) => journal.run().await,
         Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Recover(recover) => recover.run().await,

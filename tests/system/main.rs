@@ -18,6 +18,7 @@ mod fake_hardware;
 mod hostile_guests;
 mod journal;
 mod lifecycle;
+mod locks;
 mod maintenance;
 mod replay;
 mod sealed;

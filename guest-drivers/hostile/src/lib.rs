@@ -5,6 +5,7 @@
 //! Everything else succeeds, as `fake` does. How it describes itself is said by its own bytes, see [`MARK`].
 
 mod effect;
+mod locks;
 mod wasi;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Map, Value};
 use wrought_sdk::prelude::*;
 use wrought_sdk::state::Scope;
+use wrought_sdk::{Schemas, StateSchema};
 
 /// The driver.
 pub struct Hostile;
@@ -123,6 +125,7 @@ fn misbehave(how: &str) -> Result<Outcome> {
             report::put(report::Kind::Traits, &["CUSTOM_GPU"])?;
             report::put(report::Kind::Traits, &["not a trait"]).map(|()| Outcome::Done)
         }
+        "locks" => locks::hold(),
         "leave-traces" => leave_traces(),
         "imports" => Err(Error::failed(every_import())),
         "observe" => agent::current().map(|_| Outcome::Done),
@@ -284,7 +287,16 @@ impl Cleaning for Hostile {
     }
 }
 
-export_driver!(Hostile: deploy, deploy_steps, cleaning);
+/// Mode `schema-2` writes form 2, `schema-2-1` reads form 1 as well.
+impl StateSchema for Hostile {
+    fn get_schemas() -> Schemas {
+        let [mode, ..] = mark();
+        let mut numbers = mode.strip_prefix("schema-").into_iter().flat_map(|forms| forms.split('-')).filter_map(|form| form.parse().ok());
+        Schemas { writes: numbers.next().unwrap_or(1), reads: numbers.collect() }
+    }
+}
+
+export_driver!(Hostile: deploy, deploy_steps, cleaning, state_schema);
 
 /// Traps as no Rust code does by itself.
 fn trap() -> ! {

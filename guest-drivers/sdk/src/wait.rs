@@ -40,6 +40,11 @@ pub fn lock(name: &str, timeout_seconds: u32) -> Result<Outcome> {
     host::lock(name, timeout_seconds).map(Outcome::Wait)
 }
 
+/// The operation holds its node exclusively; at present it always does.
+pub fn exclusive(timeout_seconds: u32) -> Result<Outcome> {
+    host::exclusive(timeout_seconds).map(Outcome::Wait)
+}
+
 /// Any of these; done if one of them is done already.
 pub fn any_of(outcomes: impl IntoIterator<Item = Outcome>) -> Result<Outcome> {
     let mut tokens = Vec::new();

@@ -128,6 +128,14 @@ impl Service for Conductor {
         self.unlock(who, node, reason).await
     }
 
+    async fn list_locks(&self, who: &Principal) -> Result<Value, Refusal> {
+        self.list_locks(who).await
+    }
+
+    async fn break_lock(&self, who: &Principal, name: &str, reason: &str) -> Result<Value, Refusal> {
+        self.break_lock(who, name, reason).await
+    }
+
     fn stats(&self) -> Value {
         let times = self.call_times();
         serde_json::json!({

@@ -25,6 +25,7 @@ mod service;
 mod versions;
 pub mod wrought_drivers;
 pub mod wrought_journal;
+pub mod wrought_locks;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,7 +64,8 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(conductors::routes())
         .merge(absent::routes())
         .merge(wrought_drivers::routes())
-        .merge(wrought_journal::routes());
+        .merge(wrought_journal::routes())
+        .merge(wrought_locks::routes());
     finish(routes, service, config)
 }
 

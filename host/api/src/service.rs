@@ -110,6 +110,12 @@ pub trait Service: Send + Sync {
     /// ended. A node that nothing holds is a conflict.
     async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal>;
 
+    /// Every lock that nodes share and that is held or waited for.
+    async fn list_locks(&self, who: &Principal) -> Result<Value, Refusal>;
+
+    /// Takes a lock away from its holder; answers who held it.
+    async fn break_lock(&self, who: &Principal, name: &str, reason: &str) -> Result<Value, Refusal>;
+
     /// Figures of this host: `driver_call_us` (CPU time of driver calls: count, p50, p99), `driver_compilations` since its start, and
     /// `rss_mib`.
     fn stats(&self) -> Value;

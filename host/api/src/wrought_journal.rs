@@ -121,6 +121,12 @@ async fn unlock(
     Path(node): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, Refused> {
+    let reason = reason(&api, body).await?;
+    Ok(Json(api.service.unlock(&who, &node, reason).await?))
+}
+
+/// The reason that a body gives.
+pub(crate) async fn reason(api: &Api, body: Body) -> Result<String, Refused> {
     let body = read(body, api.config.max_body_bytes).await.map_err(|unread| match unread {
         Unread::TooLong => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the body ended early"),
@@ -129,5 +135,5 @@ async fn unlock(
     let Reason { reason } = serde_json::from_slice(&body)
         .and_then(|body: Map| serde_json::from_value(Value::Object(body)))
         .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the body: {error}; give {{\"reason\": \"...\"}}")))?;
-    Ok(Json(api.service.unlock(&who, &node, reason).await?))
+    Ok(reason)
 }

@@ -116,12 +116,7 @@ impl Conductor {
     /// holds the node.
     pub async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal> {
         administrator(who)?;
-        let reason = reason.trim().to_owned();
-        if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.contains(char::is_control) {
-            return Err(Refusal::Invalid(format!(
-                "Give a reason of 1 to {MAX_REASON} characters on one line: it becomes part of last_error."
-            )));
-        }
+        let reason = self::reason(&reason)?;
         let id = self.find_node(who, node).await?;
         let (this, who) = (self.clone(), who.clone());
         self.through(async move { this.unlock_now(&who, id, &reason).await }).await
@@ -198,6 +193,15 @@ impl Conductor {
 
 pub(crate) fn administrator(who: &Principal) -> Result<(), Refusal> {
     if who.is_admin() { Ok(()) } else { Err(Refusal::Forbidden("This needs the role admin.".into())) }
+}
+
+/// A reason in an operator's words, fit to be shown.
+pub(crate) fn reason(text: &str) -> Result<String, Refusal> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MAX_REASON || text.contains(char::is_control) {
+        return Err(Refusal::Invalid(format!("Give a reason of 1 to {MAX_REASON} characters on one line: it is shown on the node.")));
+    }
+    Ok(text.to_owned())
 }
 
 /// What an operator is told of an operation that is no more.

@@ -39,15 +39,9 @@ impl Conductor {
                     met
                 }
                 Condition::AgentCommand { id } => self.command_ended(node, operation, id).await,
-                // A driver may wait for no other lock than it may take.
-                Condition::Lock { name } if !crate::world::names_lock(node, name) => false,
-                Condition::Lock { name } => self
-                    .0
-                    .store
-                    .acquire_lock(name, node.uuid, operation.id)
-                    .await
-                    .inspect_err(|error| tracing::warn!(%error, "testing a lock"))
-                    .unwrap_or(false),
+                Condition::Lock { name } => self.lock_wait_is_over(node, operation.id, name).await,
+                // Whatever waits is an operation, and each holds its node exclusively.
+                Condition::Exclusive => true,
                 Condition::Any(any) => {
                     for condition in any {
                         if self.met(node, operation, condition, seen).await {

@@ -24,6 +24,7 @@ use crate::config::{ConductorConfig, DeployConfig};
 use crate::grants::Grants;
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
 use crate::journal::{JournalConfig, Journals};
+use crate::locks::Locks;
 use crate::machine::Machines;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) journal: JournalConfig,
     pub(crate) journals: Journals,
     pub(crate) recovering: Recovering,
+    pub(crate) locks: Locks,
     pub(crate) passing: Option<Passing>,
     pub(crate) stats: Stats,
     pub(crate) gates: Gates,
@@ -158,12 +160,14 @@ impl Conductor {
             journals: Journals::default(),
             passing,
             recovering: Recovering::default(),
+            locks: Locks::default(),
             stats: Stats::default(),
             gates: Gates::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }));
         conductor.load_drivers().await?;
+        conductor.load_locks().await?;
         conductor.recover().await?;
         conductor.keep_house();
         Ok(conductor)
@@ -336,6 +340,7 @@ impl Conductor {
             self.0.gates.release(id);
             self.0.agents.end(id);
             self.0.journals.end(id);
+            self.locks_ended(id);
             return;
         };
         self.0.gates.keep(id, gate);

@@ -33,6 +33,8 @@ pub struct ConductorConfig {
     /// Seconds that a restarted host asks a machine what became of a change that was on its way when the host stopped;
     /// after that the node fails by name.
     pub recovery_timeout: u32,
+    /// Seconds that an operation may hold a lock that nodes share; after that it is taken away, and the next in line has it.
+    pub max_lock_hold: u32,
 }
 
 impl Default for ConductorConfig {
@@ -50,6 +52,7 @@ impl Default for ConductorConfig {
             poll_max_ms: settings.poll_max_ms,
             graceful_shutdown_timeout: 30,
             recovery_timeout: 300,
+            max_lock_hold: 3600,
         }
     }
 }

@@ -19,6 +19,7 @@ const PURGE_PAUSE: Duration = Duration::from_millis(50);
 impl Conductor {
     /// Starts the host's own chores; they end when it stops.
     pub(crate) fn keep_house(&self) {
+        self.watch_locks();
         let this = self.clone();
         tokio::spawn(async move {
             while this.goes_on_for(ALIVE).await {
@@ -37,7 +38,7 @@ impl Conductor {
     }
 
     /// Waits, unless the host stops meanwhile.
-    async fn goes_on_for(&self, pause: Duration) -> bool {
+    pub(crate) async fn goes_on_for(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.stopping().cancelled()).await.is_err()
     }
 

@@ -24,6 +24,7 @@ mod gate;
 mod grants;
 mod house;
 mod journal;
+mod locks;
 mod machine;
 mod nodes;
 mod provision;

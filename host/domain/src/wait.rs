@@ -29,6 +29,8 @@ pub enum Condition {
         /// The lock.
         name: String,
     },
+    /// The operation holds its node exclusively.
+    Exclusive,
     /// The agent has sent a heartbeat since this moment: it is back, or has ended its command.
     Heartbeat {
         /// Heartbeats before do not count.
@@ -51,9 +53,18 @@ impl Condition {
     /// Whether the end can only be seen by asking the machine again and again.
     pub fn needs_polling(&self) -> bool {
         match self {
-            Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } => true,
+            Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } | Condition::Exclusive => true,
             Condition::AgentBooted | Condition::Until { .. } | Condition::Heartbeat { .. } => false,
             Condition::Any(any) => any.iter().any(Condition::needs_polling),
+        }
+    }
+
+    /// Whether a lock is waited for.
+    pub fn waits_for_lock(&self) -> bool {
+        match self {
+            Condition::Lock { .. } => true,
+            Condition::Any(any) => any.iter().any(Condition::waits_for_lock),
+            _ => false,
         }
     }
 

@@ -3,13 +3,13 @@
 
 mod common;
 
-use common::{admin, end, further, node, open, reserved, verify};
+use common::{admin, asks, end, further, node, open, reserved, verify};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 use wrought_domain::{Fence, NodeId, OperationId};
 use wrought_engine::Wipe;
-use wrought_storage::{AgentSession, Commit, HistoryQuery, Reserved, Revision, Store, StoreError};
+use wrought_storage::{AgentSession, Commit, HistoryQuery, LockAnswer, Reserved, Revision, Store, StoreError};
 
 async fn commit(store: &Store, advance: &wrought_engine::Advance, revision: Revision, fence: Fence) -> Result<Revision, StoreError> {
     store.commit(Commit { advance, revision, fence, driver_state: &[], journal: &[], user: "u" }).await
@@ -70,13 +70,13 @@ async fn an_operation_holds_its_node_until_it_ends() {
     let refused = store.delete_node(&admin(), id).await.unwrap_err();
     assert!(matches!(refused, StoreError::Reserved { .. }), "{refused:?}");
 
-    assert!(store.acquire_lock("disk", id, operation).await.unwrap());
-    assert!(store.acquire_lock("disk", id, operation).await.unwrap(), "it holds it already");
+    assert_eq!(store.acquire_lock(asks("disk", id, operation)).await.unwrap(), LockAnswer::Held);
+    assert_eq!(store.acquire_lock(asks("disk", id, operation)).await.unwrap(), LockAnswer::Held, "it holds it already");
     let (other, _) = reserved(&store, "other").await;
     let (other_id, other_operation) = (other.next.node.uuid, other.next.operation.unwrap().id);
-    assert!(!store.acquire_lock("disk", other_id, other_operation).await.unwrap());
+    assert_eq!(store.acquire_lock(asks("disk", other_id, other_operation)).await.unwrap(), LockAnswer::Taken);
     assert!(!store.release_lock("disk", other_operation).await.unwrap());
-    let gone = store.acquire_lock("new", other_id, OperationId(Uuid::new_v4())).await.unwrap_err();
+    let gone = store.acquire_lock(asks("new", other_id, OperationId(Uuid::new_v4()))).await.unwrap_err();
     assert!(matches!(gone, StoreError::NotFound { what: "operation", .. }), "{gone:?}");
 
     let direct = "direct".parse().unwrap();

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use wrought_domain::hardware_type::{self, HardwareType};
 use wrought_domain::node::Interfaces;
-use wrought_domain::{Node, ProvisionState};
+use wrought_domain::{Node, ProvisionState, lock};
 use wrought_storage::NodeRef;
 
 use crate::call::Call;
@@ -128,6 +128,9 @@ pub(crate) async fn check(call: &Call, node: &mut Node, before: Option<&Node>) -
     if let Some(key) = node.network_data.keys().find(|key| !matches!(key.as_str(), "links" | "networks" | "services")) {
         let key: String = key.chars().take(80).collect();
         return Err(Fault::invalid(format!("Invalid network_data: unexpected key '{key}'; use links, networks, services.")));
+    }
+    if before.is_none_or(|b| b.properties.get(lock::SHARED_LOCKS) != node.properties.get(lock::SHARED_LOCKS)) {
+        lock::check(&node.properties).map_err(|text| Fault::invalid(format!("Invalid properties: {text}.")))?;
     }
     if node.instance_name.as_deref() == Some("") {
         return Err(Fault::invalid("Invalid input for field/attribute instance_name. Value: ''. Expected 1 to 255 characters."));

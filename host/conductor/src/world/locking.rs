@@ -1,22 +1,17 @@
 //! `locking`: the node is held by the operation; locks that nodes share are kept by the store.
 
 use async_trait::async_trait;
-use wrought_domain::{DriverError, ErrorKind, Node};
+use wrought_domain::{DriverError, ErrorKind, lock};
 use wrought_drivers::capability::Locking;
 
 use super::NodeWorld;
 use crate::convert;
-
-/// Whether the node's record names a lock.
-pub(crate) fn names_lock(node: &Node, name: &str) -> bool {
-    let listed = node.properties.get("shared_locks").and_then(|locks| locks.as_array());
-    listed.is_some_and(|locks| locks.iter().any(|lock| lock.as_str() == Some(name)))
-}
+use crate::locks::heard;
 
 impl NodeWorld {
     /// A driver may only take locks that the node's record names.
     fn named(&self, name: &str) -> Result<(), DriverError> {
-        if names_lock(&self.node, name) {
+        if lock::names(&self.node.properties, name) {
             return Ok(());
         }
         Err(DriverError::new(ErrorKind::NotFound, "wrought.UnknownLock", "the node's properties/shared_locks does not name this lock"))
@@ -25,6 +20,7 @@ impl NodeWorld {
 
 #[async_trait]
 impl Locking for NodeWorld {
+    /// An operation holds its node exclusively from its begin to its end.
     async fn upgrade_lock(&self) -> Result<(), DriverError> {
         self.holder().map(drop)
     }
@@ -37,15 +33,13 @@ impl Locking for NodeWorld {
     async fn acquire_shared_lock(&self, name: String) -> Result<(), DriverError> {
         let operation = self.holder()?;
         self.named(&name)?;
-        match self.conductor.0.store.acquire_lock(&name, self.node.uuid, operation).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(DriverError::new(ErrorKind::Locked, "wrought.SharedLock", "another node's operation holds this lock")),
-            Err(error) => Err(convert::store_error(&error)),
-        }
+        let answer = self.conductor.ask_for_lock(self.node.uuid, operation, &name, false).await;
+        heard(answer.map_err(|error| convert::store_error(&error))?)
     }
 
     async fn release_shared_lock(&self, name: String) -> Result<(), DriverError> {
         let operation = self.holder()?;
-        self.conductor.0.store.release_lock(&name, operation).await.map(drop).map_err(|error| convert::store_error(&error))
+        let released = self.conductor.release_lock(self.node.uuid, operation, &name).await;
+        released.map_err(|error| convert::store_error(&error))
     }
 }

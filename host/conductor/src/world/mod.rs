@@ -8,8 +8,6 @@ mod locking;
 mod network;
 mod power;
 
-pub(crate) use locking::names_lock;
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -23,6 +21,7 @@ use wrought_hardware::{Bmc, HardwareError};
 
 use crate::conductor::Conductor;
 use crate::convert;
+use crate::locks::heard_broken;
 use crate::recovery::effects::{Look, rule};
 use crate::secrets::{scrubbed, secrets};
 
@@ -33,6 +32,8 @@ pub(crate) struct NodeWorld {
     ports: Vec<Port>,
     /// The operation that holds the node; nothing for a call that is part of none.
     holder: Option<OperationId>,
+    /// The operation has failed, and this is its clean-up.
+    cleans_up: bool,
     /// Whose call it is; nothing where the host itself looks.
     driver: Option<(DriverName, Digest)>,
     secrets: Secrets,
@@ -42,7 +43,8 @@ pub(crate) struct NodeWorld {
 impl NodeWorld {
     pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>, step: Option<&StepCall>) -> Self {
         let secrets = secrets(&conductor.0.machines.references, &node, step);
-        Self { conductor, ports, holder: operation.map(|operation| operation.id), secrets, node, driver: None, power_seen: Mutex::new(None) }
+        let cleans_up = operation.is_some_and(|operation| operation.failure.is_some());
+        Self { conductor, ports, cleans_up, holder: operation.map(|operation| operation.id), secrets, node, driver: None, power_seen: Mutex::new(None) }
     }
 
     /// The world behind a call of this driver.
@@ -88,6 +90,13 @@ impl Authority for NodeWorld {
 #[async_trait]
 impl Witness for NodeWorld {
     async fn before(&self, effect: &str) -> Result<Option<Value>, DriverError> {
+        // Who is not alone any more must not go on as if it were. What a failure leaves behind is cleaned up all the same.
+        if effect != "locking.release"
+            && !self.cleans_up
+            && let Some(lock) = self.conductor.0.locks.broken_of(self.node.uuid)
+        {
+            return Err(heard_broken(&lock));
+        }
         match rule(effect) {
             Some(rule) if rule.look == Look::Agent => {
                 let (started_at, commands) = self.agent_commands().await?;
