@@ -13,7 +13,8 @@ use wrought_domain::{Digest, DriverName};
 use crate::admission::{self, Admitted, Artifacts, Rejected, Rejection, TrustedKeys, UntrustedKey, Upload, Uploaded};
 use crate::config::SignaturePolicy;
 use crate::driver::Driver;
-use crate::generation::Generation;
+use crate::generation::{Generation, InForce};
+use crate::private;
 use crate::runtime::Runtime;
 use crate::shipped::Shipped;
 
@@ -198,13 +199,12 @@ impl Catalog {
         self.current.borrow().clone()
     }
 
-    /// Puts a version in force, for operations that begin from now on. Cannot fail: what may fail
-    /// was done before.
-    pub fn publish(&self, name: DriverName, driver: Arc<Driver>) {
+    /// Puts versions in force, for operations that begin from now on. Cannot fail: what may fail was done before.
+    pub fn publish(&self, name: DriverName, driver: InForce) {
         self.current.send_modify(|current| {
-            let mut active = current.active.clone();
-            active.insert(name, driver);
-            *current = Arc::new(Generation { id: current.id.saturating_add(1), active });
+            let mut drivers = current.drivers.clone();
+            drivers.insert(name, driver);
+            *current = Arc::new(Generation { id: current.id.saturating_add(1), drivers });
         });
     }
 
@@ -229,13 +229,13 @@ impl Catalog {
 }
 
 fn open(folder: &Path, runtime: &Runtime) -> std::io::Result<Artifacts> {
-    admission::make_private(folder)?;
+    private::make_private(folder)?;
     let mut components = HashSet::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         match path.extension().and_then(|end| end.to_str()) {
             Some(COMPONENT) => components.extend(path.file_stem().and_then(|digest| digest.to_str()).map(str::to_owned)),
-            Some("part") => admission::remove(&path),
+            Some("part") => private::remove(&path),
             _ => {}
         }
     }

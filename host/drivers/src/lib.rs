@@ -24,6 +24,8 @@ mod generation;
 mod grants;
 pub mod journal;
 mod meter;
+pub mod partial;
+pub mod private;
 mod runtime;
 pub mod shipped;
 mod snapshot;

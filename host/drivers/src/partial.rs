@@ -59,7 +59,11 @@ impl Partial {
     ///
     /// # Errors
     /// [`NotArrived`].
-    pub async fn take<E>(mut self, patience: Duration, mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<Whole, NotArrived> {
+    pub async fn take<E>(
+        mut self,
+        patience: Duration,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Whole, NotArrived> {
         let all = async {
             while let Some(chunk) = body.next().await {
                 let chunk = chunk.map_err(|_| NotArrived::BrokenOff)?;

@@ -3,7 +3,6 @@
 
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::hmac;
@@ -15,10 +14,10 @@ use wrought_domain::Digest;
 
 use super::Rejection;
 use super::load::{Genuine, load};
-use super::upload::{PARTIAL, sync_folder};
+use crate::partial::{PARTIAL, sync_folder};
+use crate::private::{key, make_private, remove};
 
 const KEY: &str = "key";
-const KEY_BYTES: usize = 32;
 const CODE: &str = "cwasm";
 const MAC: &str = "mac";
 
@@ -159,36 +158,4 @@ impl Artifacts {
         }
         Ok(())
     }
-}
-
-/// Removes a file that nobody needs; that it stays hurts nobody either.
-pub(crate) fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(file = %path.display(), %error, "a file that is not needed any more cannot be removed");
-        }
-        _ => {}
-    }
-}
-
-/// Makes a folder that is for this user alone.
-pub(crate) fn make_private(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-}
-
-/// The key, made if it is not there. With another key everything is compiled anew.
-fn key(path: &Path) -> std::io::Result<Vec<u8>> {
-    if let Ok(key) = std::fs::read(path)
-        && key.len() == KEY_BYTES
-    {
-        return Ok(key);
-    }
-    remove(path);
-    let mut key = vec![0; KEY_BYTES];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| std::io::Error::other("no randomness"))?;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    Ok(key)
 }

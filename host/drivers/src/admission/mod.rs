@@ -27,7 +27,7 @@ mod report;
 mod signature;
 mod upload;
 
-pub(crate) use artifacts::{Artifacts, make_private, remove};
+pub(crate) use artifacts::Artifacts;
 pub use compile::Compiled;
 pub use compiler::{CompileOrder, Compiler, compile_driver};
 pub use link::{Admitted, Linked};
