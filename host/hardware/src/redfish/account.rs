@@ -26,6 +26,9 @@ const REDIRECTS: usize = 3;
 const ROOT: &str = "/redfish/v1/";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
+/// Which paths of a controller a redirect may lead to.
+pub(crate) type Follow<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+
 /// A request to send.
 #[derive(Clone)]
 pub(crate) struct Ask<'a> {
@@ -35,11 +38,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) if_match: Option<&'a str>,
     /// For errors: what this request is for.
     pub(crate) what: &'a str,
+    /// Which paths of this controller redirects may lead to; `None`: all.
+    pub(crate) follow: Option<Follow<'a>>,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn get(path: &'a str, what: &'a str) -> Self {
-        Self { method: Method::GET, path, body: None, if_match: None, what }
+        Self { method: Method::GET, path, body: None, if_match: None, what, follow: None }
     }
 }
 
@@ -132,7 +137,7 @@ impl Account {
     pub(crate) async fn close(&self) {
         let Some(Login::Session(session)) = self.login.lock().await.take() else { return };
         let Some(path) = session.path.clone() else { return };
-        let ask = Ask { method: Method::DELETE, path: &path, body: None, if_match: None, what: "deleting the session" };
+        let ask = Ask { method: Method::DELETE, path: &path, body: None, if_match: None, what: "deleting the session", follow: None };
         let deadline = Instant::now() + self.request_timeout;
         match self.exchange(&Login::Session(session), &ask, deadline).await {
             Ok(reply) if reply.is_success() || reply.status == StatusCode::NOT_FOUND => debug!("session deleted"),
@@ -161,6 +166,11 @@ impl Account {
             error.message = error.message.replace(secret, "******");
         }
         error
+    }
+
+    /// Takes out of `value` what may not leave: the password and the session's token.
+    pub(crate) fn scrub_value(&self, value: &mut Value) {
+        self.own_secrets.lock().unwrap_or_else(PoisonError::into_inner).scrub(value);
     }
 
     fn check_brake(&self) -> Result<(), HardwareError> {
@@ -208,7 +218,7 @@ impl Account {
         let auto = self.auth == AuthType::Auto;
         let Some(sessions) = self.sessions_path(deadline).await? else { return Ok(Login::Basic) };
         let body = json!({"UserName": username, "Password": self.password.expose_secret()});
-        let ask = Ask { method: Method::POST, path: &sessions, body: Some(&body), if_match: None, what: "logging in" };
+        let ask = Ask { method: Method::POST, path: &sessions, body: Some(&body), if_match: None, what: "logging in", follow: None };
         // A lost answer leaves the machine as it is: no reason to observe it.
         let lost = |error: HardwareError| if error.kind == Kind::OutcomeUnknown { error.with_kind(Kind::Timeout) } else { error };
         let reply = self.exchange(&Login::Anonymous, &ask, deadline).await.map_err(lost)?;
@@ -276,6 +286,10 @@ impl Account {
                 Some(location) => {
                     let next = url.join(&location).map_err(|_| timeout(ask.what, "redfish.ForeignLink", "a redirect to nowhere"))?;
                     url = self.url(next.as_str())?;
+                    if ask.follow.is_some_and(|allowed| !allowed(url.path())) {
+                        let text = format!("{}: the controller redirects to a place that is not allowed here", ask.what);
+                        return Err(HardwareError::new(Kind::Denied, "redfish.ForeignLink", text));
+                    }
                 }
                 None => return self.read(ask, response).await,
             }

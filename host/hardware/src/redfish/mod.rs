@@ -8,9 +8,11 @@
 //! | `reply` | answers and what their errors mean |
 //! | `system` | power, boot and identity of one machine |
 //! | `media` | its virtual CD drive |
+//! | `guest` | what drivers may ask of it |
 //! | `registry` | the accounts of this process, closed at its end |
 
 mod account;
+pub mod guest;
 mod media;
 mod operation;
 mod registry;

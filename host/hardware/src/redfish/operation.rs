@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::error::{HardwareError, Kind};
-use crate::redfish::account::{Account, Ask};
+use crate::redfish::account::{Account, Ask, Follow};
 use crate::redfish::reply::Reply;
 
 /// A resource as it was read.
@@ -25,27 +25,48 @@ pub(crate) struct Operation<'a> {
     pub(crate) attempts: u32,
     /// For errors: what is being done.
     pub(crate) what: &'static str,
+    /// Where redirects may lead to; `None`: everywhere at this controller.
+    pub(crate) follow: Option<Follow<'a>>,
 }
 
 impl Operation<'_> {
     /// Reads a resource; repeated while the controller does not answer and there is time.
     pub(crate) async fn get(&self, path: &str) -> Result<Resource, HardwareError> {
+        self.repeated(|| self.get_once(path)).await
+    }
+
+    /// Reads a resource, and gives whatever is answered; repeated as [`Self::get`].
+    pub(crate) async fn read(&self, path: &str) -> Result<Reply, HardwareError> {
+        let ask = self.asks(path);
+        self.repeated(|| self.account.send(&ask, self.deadline)).await
+    }
+
+    fn asks<'a>(&'a self, path: &'a str) -> Ask<'a> {
+        Ask { follow: self.follow, ..Ask::get(path, self.what) }
+    }
+
+    /// Deletes a resource, once.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Reply, HardwareError> {
+        let ask = Ask { method: Method::DELETE, ..self.asks(path) };
+        self.account.send(&ask, self.deadline).await
+    }
+
+    async fn repeated<T, F: Future<Output = Result<T, HardwareError>>>(&self, once: impl FnMut() -> F) -> Result<T, HardwareError> {
         let ladder = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(1))
             .with_max_times(usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(0))
             .with_jitter();
         let again = |error: &HardwareError| error.kind == Kind::Timeout && Instant::now() < self.deadline;
-        (|| self.get_once(path)).retry(ladder).when(again).await
+        once.retry(ladder).when(again).await
     }
 
     async fn get_once(&self, path: &str) -> Result<Resource, HardwareError> {
-        let reply = self.account.send(&Ask::get(path, self.what), self.deadline).await?;
+        let reply = self.account.send(&self.asks(path), self.deadline).await?;
         if !reply.is_success() {
             return Err(self.refusal(&reply));
         }
-        let etag = reply.etag.or_else(|| reply.body.get("@odata.etag").and_then(Value::as_str).map(str::to_owned));
-        Ok(Resource { path: path.to_owned(), value: reply.body, etag })
+        Ok(Resource { path: path.to_owned(), etag: reply.tag(), value: reply.body })
     }
 
     /// Sends an action, once.
@@ -71,7 +92,7 @@ impl Operation<'_> {
     }
 
     async fn change(&self, method: Method, path: &str, body: &Value, if_match: Option<&str>) -> Result<Reply, HardwareError> {
-        let ask = Ask { method, path, body: Some(body), if_match, what: self.what };
+        let ask = Ask { method, path, body: Some(body), if_match, what: self.what, follow: self.follow };
         self.account.send(&ask, self.deadline).await
     }
 

@@ -16,6 +16,7 @@ use crate::config::{RedfishConfig, VerifyCa};
 use crate::error::HardwareError;
 use crate::http;
 use crate::redfish::account::Account;
+use crate::redfish::guest::{Guest, Links};
 use crate::redfish::system::RedfishBmc;
 use crate::redfish::target::{AccountKey, RedfishTarget};
 use crate::tls;
@@ -66,6 +67,15 @@ impl RedfishRegistry {
 
     /// The machine of `target`. Asks nobody. Error: `redfish_verify_ca` names a file that is none of certificates.
     pub fn get(&self, target: &RedfishTarget) -> Result<Arc<dyn Bmc>, HardwareError> {
+        Ok(self.machine(target)?)
+    }
+
+    /// The same machine as a driver may ask it in one host call that begins now, with the shared paths that it was granted.
+    pub fn guest(&self, target: &RedfishTarget, granted: &[String]) -> Result<Guest, HardwareError> {
+        Ok(Guest::new(self.machine(target)?, granted))
+    }
+
+    fn machine(&self, target: &RedfishTarget) -> Result<Arc<RedfishBmc>, HardwareError> {
         let key = (target.account_key(), target.system.clone());
         let mut inner = self.locked();
         if let Some(machine) = inner.machines.get(&key) {
@@ -81,6 +91,7 @@ impl RedfishRegistry {
             system: OnceCell::new_with(target.system.clone()),
             operation_timeout: self.config.operation(),
             attempts: self.config.connection_attempts.max(1),
+            links: Links::default(),
         });
         inner.machines.put(key, machine.clone());
         Ok(machine)

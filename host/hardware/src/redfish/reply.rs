@@ -26,6 +26,11 @@ impl Reply {
         self.status.is_success()
     }
 
+    /// The resource's ETag, from the header or the body.
+    pub(crate) fn tag(&self) -> Option<String> {
+        self.etag.clone().or_else(|| self.body.get("@odata.etag").and_then(Value::as_str).map(str::to_owned))
+    }
+
     /// The last part of the most telling message id, for example `OemLicenseNotPassed`.
     pub(crate) fn message_id(&self) -> Option<String> {
         let error = self.body.get("error")?;

@@ -12,6 +12,7 @@ use crate::bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction
 use crate::error::{HardwareError, Kind};
 use crate::http::tame;
 use crate::redfish::account::Account;
+use crate::redfish::guest::Links;
 use crate::redfish::media;
 use crate::redfish::operation::{Operation, Resource};
 use crate::redfish::reply::Reply;
@@ -25,14 +26,16 @@ pub(crate) struct RedfishBmc {
     pub(crate) system: OnceCell<String>,
     pub(crate) operation_timeout: Duration,
     pub(crate) attempts: u32,
+    /// What drivers may name, when it was read.
+    pub(crate) links: Links,
 }
 
 impl RedfishBmc {
     fn begin(&self, what: &'static str) -> Operation<'_> {
-        Operation { account: &self.account, deadline: Instant::now() + self.operation_timeout, attempts: self.attempts, what }
+        Operation { account: &self.account, deadline: Instant::now() + self.operation_timeout, attempts: self.attempts, what, follow: None }
     }
 
-    async fn read_system(&self, operation: &Operation<'_>) -> Result<Resource, HardwareError> {
+    pub(crate) async fn read_system(&self, operation: &Operation<'_>) -> Result<Resource, HardwareError> {
         let path = self.system.get_or_try_init(|| only_system(operation)).await?;
         operation.get(path).await
     }

@@ -1,6 +1,7 @@
 //! The Redfish client against controllers with one oddity each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
 
+mod guest;
 mod mock_bmc;
 
 use std::sync::atomic::Ordering;
