@@ -23,6 +23,7 @@ impl Conductor {
         let this = self.clone();
         tokio::spawn(async move {
             while this.goes_on_for(ALIVE).await {
+                this.0.catalog.runtime().tell_dropped();
                 // Without operations no deadline depends on it.
                 if this.0.gates.any_open() {
                     noted("noting that the host is alive", this.0.store.note_alive(&this.0.host, this.now()).await);
@@ -33,6 +34,7 @@ impl Conductor {
         tokio::spawn(async move {
             while this.goes_on_for(PURGE).await {
                 noted("purging the journal", this.purge_journal().await);
+                noted("purging the audit", this.purge_audit().await);
             }
         });
     }

@@ -14,7 +14,7 @@ use crate::admission::Rejection;
 use crate::answer::{Answer, Outcome};
 use crate::capability::World;
 use crate::config::Limits;
-use crate::contract::Description;
+use crate::contract::{Description, Schemas};
 use crate::contract::types;
 use crate::convert;
 use crate::driver::{Bindings, Driver};
@@ -49,7 +49,7 @@ pub async fn call(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    run(runtime, driver, CallState::live(header, Some(world), runtime.limits(), journal)).await
+    run(runtime, driver, CallState::live(header, Some(world), journal)).await
 }
 
 /// Goes on with a call that a stop of the host cut off: runs it again, answers from the record, and acts where the record
@@ -63,7 +63,7 @@ pub async fn resume(
     world: Arc<dyn World>,
     journal: Option<Arc<dyn Journal>>,
 ) -> Completed {
-    run(runtime, driver, CallState::resumed(header, entries, world, runtime.limits(), journal)).await
+    run(runtime, driver, CallState::resumed(header, entries, world, journal)).await
 }
 
 /// Ends a call without running it: an effect of it may have been done, and nobody can tell.
@@ -140,7 +140,9 @@ pub struct Divergence {
     pub replayed: String,
 }
 
-async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Completed {
+async fn run(runtime: &Runtime, driver: &Driver, mut state: CallState) -> Completed {
+    let _turn = runtime.drivers.turn(&state.header.driver, driver.bindings.weight).await;
+    state.throttle = Some(runtime.throttle.clone());
     // Given back after the store is gone, so that the pool's totals are never reached: permits run out before.
     let _permits = runtime.permits.acquire_many(driver.bindings.weight).await;
     let began = Instant::now();
@@ -154,8 +156,10 @@ async fn run(runtime: &Runtime, driver: &Driver, state: CallState) -> Completed 
     .await;
     let cpu = meter.spent();
     let state = store.into_data();
-    if state.log_dropped > 0 {
-        let (driver, node, dropped) = (&state.header.driver, &state.header.node, state.log_dropped);
+    if state.log_dropped > 0
+        && let Some(dropped) = runtime.throttle.dropped(&state.header.driver, state.log_dropped, Instant::now())
+    {
+        let (driver, node) = (&state.header.driver, &state.header.node);
         tracing::warn!(target: "wrought::driver", %driver, %node, dropped, "the driver wrote too many log lines");
     }
     let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, &state.header, state.host_calls, cause));
@@ -184,11 +188,11 @@ pub(crate) async fn describe(
     runtime: &Runtime,
     linked: &Bindings,
     digest: &Digest,
-) -> Result<(Description, Vec<types::Property>), Rejection> {
-    let header = nobody(digest).map_err(|error| Rejection::Host(error.to_string()))?;
+) -> Result<(Description, Vec<types::Property>, Option<Schemas>), Rejection> {
+    let header = nobody(digest, runtime.limits()).map_err(|error| Rejection::Host(error.to_string()))?;
     let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
-    let mut store = store(runtime, CallState::about_nobody(header, runtime.limits()), &meter);
+    let mut store = store(runtime, CallState::about_nobody(header), &meter);
     limited(&meter, linked, &mut store, async |linked: &Bindings, store: &mut Store<CallState>, instance: Instance| {
         if let Err(error) = fits(linked, store, &instance) {
             return Ok(Err(Rejection::Contract(format!("{error:#}"))));
@@ -197,7 +201,14 @@ pub(crate) async fn describe(
         let driver = bindings.baremetal_deploy_driver();
         let description = driver.call_describe(&mut *store).await?;
         let properties = driver.call_get_properties(&mut *store).await?;
-        Ok(Ok((description, properties)))
+        let schemas = match &linked.schema {
+            Some(indices) => {
+                let bindings = indices.load(&mut *store, &instance)?;
+                Some(bindings.baremetal_deploy_state_schema().call_get_schemas(&mut *store).await?)
+            }
+            None => None,
+        };
+        Ok(Ok((description, properties, schemas)))
     })
     .await
     .map_err(|cause| if let Cause::Host(text) = cause { Rejection::Host(text) } else { Rejection::Broken(cause.to_string()) })?
@@ -209,10 +220,11 @@ fn fits(linked: &Bindings, store: &mut Store<CallState>, instance: &Instance) ->
     linked.deploy.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.steps.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.cleaning.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.schema.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     Ok(())
 }
 
-fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
+fn nobody(digest: &Digest, limits: Limits) -> Result<Header, wrought_domain::id::InvalidId> {
     let driver: DriverName = "unnamed".parse()?;
     Ok(Header {
         operation: None,
@@ -225,7 +237,7 @@ fn nobody(digest: &Digest) -> Result<Header, wrought_domain::id::InvalidId> {
         started_at: jiff::Timestamp::UNIX_EPOCH,
         seed: 0,
         grants: crate::grants::Grants::default(),
-        limits: Limits::default(),
+        limits,
         state: crate::snapshot::DriverState::default(),
         snapshot: Snapshot::of_nobody(),
     })

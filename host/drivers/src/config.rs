@@ -28,10 +28,21 @@ pub struct DriversConfig {
     pub host_calls: u32,
     /// Log lines that one call may write; more are counted and dropped.
     pub log_lines: u32,
-    /// Size, in KiB, of the largest value that crosses between driver and host.
+    /// Size, in KiB, of the largest value that crosses between driver and host, arguments and answers alike.
     pub value_kib: u32,
+    /// Elements that one table of a call may grow to.
+    pub table_elements: u32,
+    /// Handles of resources that one call may hold.
+    pub handles: u32,
+    /// Size, in KiB, of what a driver keeps on one node.
+    pub state_kib: u32,
     /// Driver calls that run at once; more wait. Large components count more than once.
     pub concurrent_calls: u32,
+    /// Of these, those of one driver; 0 stands for three quarters of them.
+    pub driver_concurrent_calls: u32,
+    /// Log lines and notes of progress that a driver may write per second about one node, over all its calls, and ten times as many
+    /// about all nodes together. Those of ten seconds may come at once. More are counted and dropped.
+    pub log_lines_s: u32,
     /// What a component may consist of; looked at before it is compiled.
     pub component: ComponentLimits,
     /// What compiling one component may use.
@@ -40,7 +51,7 @@ pub struct DriversConfig {
 
 impl Default for DriversConfig {
     fn default() -> Self {
-        let Limits { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib } = Limits::default();
+        let Limits { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib, table_elements, handles, state_kib } = Limits::default();
         Self {
             signature_policy: SignaturePolicy::Warn,
             trusted_keys: Vec::new(),
@@ -52,7 +63,12 @@ impl Default for DriversConfig {
             host_calls,
             log_lines,
             value_kib,
+            table_elements,
+            handles,
+            state_kib,
             concurrent_calls: 128,
+            driver_concurrent_calls: 0,
+            log_lines_s: 20,
             component: ComponentLimits::default(),
             compile: CompileLimits::default(),
         }
@@ -62,8 +78,8 @@ impl Default for DriversConfig {
 impl DriversConfig {
     /// Those of each call.
     pub fn limits(&self) -> Limits {
-        let Self { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib, .. } = *self;
-        Limits { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib }
+        let Self { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib, table_elements, handles, state_kib, .. } = *self;
+        Limits { memory_mib, cpu_ms, wall_s, host_calls, log_lines, value_kib, table_elements, handles, state_kib }
     }
 }
 
@@ -83,11 +99,28 @@ pub struct Limits {
     pub log_lines: u32,
     /// See [`DriversConfig::value_kib`].
     pub value_kib: u32,
+    /// See [`DriversConfig::table_elements`].
+    pub table_elements: u32,
+    /// See [`DriversConfig::handles`].
+    pub handles: u32,
+    /// See [`DriversConfig::state_kib`].
+    pub state_kib: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_mib: 256, cpu_ms: 10_000, wall_s: 60, host_calls: 10_000, log_lines: 200, value_kib: 4096 }
+        // A record without one of these is from before it could be set: this is what held then.
+        Self {
+            memory_mib: 256,
+            cpu_ms: 10_000,
+            wall_s: 60,
+            host_calls: 10_000,
+            log_lines: 200,
+            value_kib: 4096,
+            table_elements: 30_000,
+            handles: 1024,
+            state_kib: 64,
+        }
     }
 }
 

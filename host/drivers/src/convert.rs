@@ -9,7 +9,7 @@ use crate::contract::types;
 const MAX_NAME: usize = 128;
 
 /// Steps that a driver may offer.
-const MAX_STEPS: usize = 256;
+pub(crate) const MAX_STEPS: usize = 256;
 
 /// Arguments that a step may take.
 const MAX_ARGUMENTS: usize = 64;

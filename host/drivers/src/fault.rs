@@ -54,6 +54,12 @@ pub enum Cause {
         /// The limit.
         limit_mib: u32,
     },
+    /// The guest wanted too large a table.
+    #[error("it wanted a table of more than {limit} elements")]
+    Table {
+        /// The limit.
+        limit: u32,
+    },
     /// The guest called the host too often.
     #[error("it called host functions more than {limit} times")]
     HostCalls {

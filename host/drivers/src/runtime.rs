@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wrought_domain::DriverName;
 
 use crate::admission::Compiler;
 use crate::config::{DriversConfig, Limits};
 use crate::contract::import;
-use crate::state::{CallState, MAX_TABLE};
+use crate::limits::{DriverLimits, MAX_MEMORY_MIB, MAX_TABLE, PerDriver, STACK};
+use crate::state::CallState;
+use crate::throttle::Throttle;
 
 /// How often running guests are looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -35,6 +38,10 @@ pub struct Runtime {
     pub(crate) config: Arc<DriversConfig>,
     /// Keeps below the pool's totals, so that the pool never refuses.
     pub(crate) permits: Arc<Semaphore>,
+    /// What holds for each driver.
+    pub(crate) drivers: Arc<PerDriver>,
+    /// How much drivers may write to the log.
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) compiler: Compiler,
     /// Turns of the compiler.
     pub(crate) compiling: Arc<Semaphore>,
@@ -57,17 +64,31 @@ impl Runtime {
     /// # Errors
     /// The engine refuses its configuration, or no thread can be started.
     pub fn new(config: DriversConfig, compiler: Compiler) -> Result<Self, RuntimeError> {
-        let failed = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
         let mut settings = hardened();
         settings.allocation_strategy(pool(&config));
         let engine = match Engine::new(&settings) {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(%error, "no pool of instances can be had, instances are made on demand");
-                settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-                Engine::new(&settings).map_err(failed)?
+                return Self::on_demand(config, compiler);
             }
         };
+        Self::with(engine, config, compiler)
+    }
+
+    /// The same with instances on demand, as on a machine without the address space for a pool.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn on_demand(config: DriversConfig, compiler: Compiler) -> Result<Self, RuntimeError> {
+        let mut settings = hardened();
+        settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        let engine = Engine::new(&settings).map_err(|error| RuntimeError(format!("{error:#}")))?;
+        Self::with(engine, config, compiler)
+    }
+
+    fn with(engine: Engine, config: DriversConfig, compiler: Compiler) -> Result<Self, RuntimeError> {
+        let failed = |error: wasmtime::Error| RuntimeError(format!("{error:#}"));
         start_ticker(&engine)?;
         let linker = linker(&engine).map_err(failed)?;
         let mut linker_with_wasi = linker.clone();
@@ -75,6 +96,8 @@ impl Runtime {
         let permits = usize::try_from(config.concurrent_calls.max(1)).unwrap_or(1);
         Ok(Self {
             engine,
+            drivers: Arc::new(PerDriver::new(&config)),
+            throttle: Arc::new(Throttle::new(config.log_lines_s, config.log_lines)),
             config: Arc::new(config),
             permits: Arc::new(Semaphore::new(permits)),
             compiler,
@@ -95,6 +118,38 @@ impl Runtime {
     /// The limits of calls.
     pub fn limits(&self) -> Limits {
         self.config.limits()
+    }
+
+    /// The limits of a driver's calls from now on: those that are set for it, and the host's.
+    pub fn limits_of(&self, driver: &DriverName) -> Limits {
+        self.drivers.of(driver).over(self.limits())
+    }
+
+    /// What is set for a driver.
+    pub fn limits_set(&self, driver: &DriverName) -> DriverLimits {
+        self.drivers.of(driver)
+    }
+
+    /// Sets what differs for a driver from now on, in place of what was set before.
+    pub fn set_limits(&self, driver: &DriverName, limits: DriverLimits) {
+        self.drivers.set(driver, limits);
+    }
+
+    /// Permits of the calls of a driver that run at once.
+    pub fn concurrent_calls_of(&self, driver: &DriverName) -> u32 {
+        self.drivers.calls_of(driver)
+    }
+
+    /// The settings of this runtime.
+    pub fn config(&self) -> &DriversConfig {
+        &self.config
+    }
+
+    /// Tells of log lines that were dropped and that no call told of: to be called now and then.
+    pub fn tell_dropped(&self) {
+        for (driver, dropped) in self.throttle.untold(std::time::Instant::now()) {
+            tracing::warn!(target: "wrought::driver", %driver, dropped, "the driver wrote too many log lines");
+        }
     }
 
     /// Components that were compiled since the start.
@@ -130,7 +185,7 @@ pub(crate) fn hardened() -> Config {
         .wasm_memory64(false)
         .wasm_gc(false)
         .concurrency_support(false)
-        .max_wasm_stack(512 << 10)
+        .max_wasm_stack(STACK)
         .async_stack_size(1 << 20);
     config
 }
@@ -149,12 +204,12 @@ fn pool(limits: &DriversConfig) -> PoolingAllocationConfig {
         .max_tables_per_component(MAX_TABLES.min(permits.saturating_mul(TABLES_PER_PERMIT)))
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .table_elements(MAX_TABLE)
+        .table_elements(usize::try_from(MAX_TABLE.max(limits.table_elements)).unwrap_or(usize::MAX))
         // A call dirties a few pages: writing them anew costs less than giving them back and faulting them in again.
         .linear_memory_keep_resident(KEPT_MEMORY)
         .table_keep_resident(KEPT_TABLE)
         .pagemap_scan(Enabled::Auto)
-        .max_memory_size(usize::try_from(limits.memory_mib).unwrap_or(256) << 20);
+        .max_memory_size(usize::try_from(limits.memory_mib.max(MAX_MEMORY_MIB)).unwrap_or(256) << 20);
     pool
 }
 
@@ -186,6 +241,8 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     import::network::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::image::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::report::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::artifact::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::events::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)

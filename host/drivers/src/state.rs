@@ -22,25 +22,20 @@ use crate::fault::Cause;
 use crate::grants::Grants;
 use crate::journal::{Class, Entry, Header, Journal, JournalError, Moment};
 use crate::snapshot::DriverState;
+use crate::throttle::Throttle;
 use crate::wasi;
 
 /// No import blocks longer (`wit/types.wit`), whatever the deadlines of the host's own clients are.
 const IMPORT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes that the recorded arguments and answers of one call may take in memory.
-const MAX_RECORD: usize = 8 << 20;
+pub(crate) const MAX_RECORD: usize = 8 << 20;
 
 /// Characters of a host call in the fault of a live call that diverged.
 const MAX_DIVERGENCE: usize = 400;
 
 /// The code of the answer to what was not granted.
 pub(crate) const NOT_GRANTED: &str = "wrought.NotGranted";
-
-/// Elements of a table.
-pub(crate) const MAX_TABLE: usize = 30_000;
-
-/// Handles that a guest may hold of WASI's resources.
-const MAX_HANDLES: usize = 1024;
 
 /// The store's data for one call.
 pub(crate) struct CallState {
@@ -54,6 +49,8 @@ pub(crate) struct CallState {
     pub(crate) reports: Vec<Report>,
     pub(crate) log_lines: u32,
     pub(crate) log_dropped: u32,
+    /// Nothing in a call that has not begun.
+    pub(crate) throttle: Option<Arc<Throttle>>,
     pub(crate) memory_refused: bool,
     /// Bytes of all linear memories.
     memory: usize,
@@ -76,13 +73,13 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn live(header: Header, world: Option<Arc<dyn World>>, limits: Limits, journal: Option<Arc<dyn Journal>>) -> Self {
-        Self::new(header, world, limits, journal, VecDeque::new(), true)
+    pub(crate) fn live(header: Header, world: Option<Arc<dyn World>>, journal: Option<Arc<dyn Journal>>) -> Self {
+        Self::new(header, world, journal, VecDeque::new(), true)
     }
 
     /// For `describe` and `get-properties`.
-    pub(crate) fn about_nobody(header: Header, limits: Limits) -> Self {
-        Self { about_nobody: true, ..Self::new(header, None, limits, None, VecDeque::new(), true) }
+    pub(crate) fn about_nobody(header: Header) -> Self {
+        Self { about_nobody: true, ..Self::new(header, None, None, VecDeque::new(), true) }
     }
 
     /// Answers from the record, then goes live.
@@ -90,36 +87,34 @@ impl CallState {
         header: Header,
         recorded: Vec<Entry>,
         world: Arc<dyn World>,
-        limits: Limits,
         journal: Option<Arc<dyn Journal>>,
     ) -> Self {
-        Self::new(header, Some(world), limits, journal, recorded.into(), true)
+        Self::new(header, Some(world), journal, recorded.into(), true)
     }
 
     /// Answers from the record alone. A call that the host ended is ended at the same host call, for the same reason.
     pub(crate) fn replay(header: Header, recorded: Vec<Entry>, ends_at: Option<(u32, Cause)>) -> Self {
-        let limits = header.limits;
-        Self { ends_at, ..Self::new(header, None, limits, None, recorded.into(), false) }
+        Self { ends_at, ..Self::new(header, None, None, recorded.into(), false) }
     }
 
     fn new(
         header: Header,
         world: Option<Arc<dyn World>>,
-        limits: Limits,
         journal: Option<Arc<dyn Journal>>,
         recorded: VecDeque<Entry>,
         live: bool,
     ) -> Self {
         Self {
             driver_state: header.state.clone(),
+            limits: header.limits,
             header,
             world,
-            limits,
             state_changed: false,
             waits: Vec::new(),
             reports: Vec::new(),
             log_lines: 0,
             log_dropped: 0,
+            throttle: None,
             memory_refused: false,
             memory: 0,
             about_nobody: false,
@@ -390,10 +385,10 @@ pub(crate) fn host_failed(error: impl std::fmt::Display) -> wasmtime::Error {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let header = &self.header;
+        let (header, handles) = (&self.header, self.limits.handles);
         let (ctx, table) = self.wasi.get_or_insert_with(|| {
             let mut table = ResourceTable::new();
-            table.set_max_capacity(MAX_HANDLES);
+            table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX));
             (wasi::nothing_behind(header.started_at, header.seed), table)
         });
         WasiCtxView { ctx, table }
@@ -414,6 +409,9 @@ impl ResourceLimiter for CallState {
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE)
+        if desired <= usize::try_from(self.limits.table_elements).unwrap_or(usize::MAX) {
+            return Ok(true);
+        }
+        Err(wasmtime::Error::new(Cause::Table { limit: self.limits.table_elements }))
     }
 }

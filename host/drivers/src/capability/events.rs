@@ -15,11 +15,9 @@ pub trait Progress: Send + Sync {
 impl Host for CallState {
     async fn progress(&mut self, percent: Option<u32>, message: String) -> wasmtime::Result<()> {
         self.charge()?;
-        if self.log_lines >= self.limits.log_lines {
-            self.log_dropped = self.log_dropped.saturating_add(1);
+        if !self.may_write() {
             return Ok(());
         }
-        self.log_lines = self.log_lines.saturating_add(1);
         if let Some(world) = self.world.clone() {
             world.progress(percent.map(|percent| percent.min(100)), super::log::escaped(&message)).await;
         }

@@ -10,10 +10,10 @@ use crate::contract::types::Error;
 use crate::state::{CallState, NOT_GRANTED};
 
 /// Bytes of a finding.
-const MAX_FINDING: usize = 64 << 10;
+pub(crate) const MAX_FINDING: usize = 64 << 10;
 
 /// Findings of a call.
-const MAX_REPORTS: usize = 16;
+pub(crate) const MAX_REPORTS: usize = 16;
 
 /// Keys of `driver_internal_info` that a driver may report; the rest are the host's own.
 const INSTANCE_KEYS: [&str; 4] = ["root_uuid_or_disk_id", "is_whole_disk_image", "deploy_boot_mode", "efi_system_partition_uuid"];

@@ -9,11 +9,8 @@ use crate::contract::state::Scope;
 use crate::contract::types::Error;
 use crate::state::CallState;
 
-/// Bytes of a driver's whole state on a node.
-const MAX_STATE: usize = 64 << 10;
-
 /// Bytes of a key.
-const MAX_KEY: usize = 128;
+pub(crate) const MAX_KEY: usize = 128;
 
 impl CallState {
     fn scope(&mut self, scope: Scope) -> &mut BTreeMap<String, String> {
@@ -32,14 +29,15 @@ impl Host for CallState {
 
     async fn set(&mut self, scope: Scope, key: String, value: String) -> wasmtime::Result<Result<(), Error>> {
         self.charge()?;
+        let kib = self.limits.state_kib;
         let refused = |text: &str| Ok(Err(DriverError::new(ErrorKind::LimitExceeded, "wrought.StateTooLarge", text).into()));
         if key.len() > MAX_KEY {
             return refused("a key of driver state has at most 128 bytes");
         }
         let old = self.scope(scope).get(&key).map_or(0, |old| old.len().saturating_add(key.len()));
         let size = self.driver_state.size().saturating_sub(old).saturating_add(key.len()).saturating_add(value.len());
-        if size > MAX_STATE {
-            return refused("a driver's state on a node has at most 64 KiB");
+        if size > usize::try_from(kib).unwrap_or(usize::MAX).saturating_mul(1 << 10) {
+            return refused(&format!("a driver's state on a node has at most {kib} KiB"));
         }
         self.state_changed = true;
         self.scope(scope).insert(key, value);

@@ -21,7 +21,7 @@ static DIRECT: OnceCell<Arc<Driver>> = OnceCell::const_new();
 
 /// Small limits, so that breaking them takes no time.
 pub fn limits() -> DriversConfig {
-    DriversConfig { memory_mib: 64, cpu_ms: 300, concurrent_calls: 32, ..DriversConfig::default() }
+    DriversConfig { memory_mib: 64, cpu_ms: 300, concurrent_calls: 32, log_lines_s: 100_000, ..DriversConfig::default() }
 }
 
 pub async fn runtime() -> &'static Runtime {

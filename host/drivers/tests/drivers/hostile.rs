@@ -96,12 +96,14 @@ impl Write for Log {
 
 #[tokio::test]
 async fn a_flood_of_log_lines_is_dropped_and_counted_and_the_call_succeeds() {
-    hostile().await;
+    let runtime = Runtime::new(limits(), Compiler::InProcess).unwrap();
+    let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    let completed = misbehave("log-flood").await;
+    let header = || hostile_header(&driver, "log-flood", Function::ExecuteDeployStep);
+    let completed = call(&runtime, &driver, header(), Scripted::good(), None).await;
     drop(guard);
     assert_eq!(completed.record.outcome.answer, Ok(Answer::Done));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -8,6 +8,7 @@ mod grants;
 mod host;
 mod hostile;
 mod journal;
+mod limits;
 mod time;
 mod wasi;
 mod world;

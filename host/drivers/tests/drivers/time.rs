@@ -30,7 +30,8 @@ async fn an_import_that_never_answers_ends_at_its_own_deadline() {
 async fn a_call_ends_at_its_deadline_and_what_is_recorded_replays() {
     let runtime = Runtime::new(DriversConfig { wall_s: 1, ..limits() }, Compiler::InProcess).unwrap();
     let driver = load(&runtime, wrought_drivers::shipped::HOSTILE).await.unwrap();
-    let header = hostile_header(&driver, "effect", Function::ExecuteDeployStep);
+    let mut header = hostile_header(&driver, "effect", Function::ExecuteDeployStep);
+    header.limits = runtime.limits();
     let completed = call(&runtime, &driver, header, Scripted::with(Mood::Silent), journal().1).await;
     let record = completed.record;
     assert_eq!(record.outcome.answer.as_ref().unwrap_err().cause, Cause::Deadline { limit_s: 1 });
