@@ -18,7 +18,7 @@ use crate::http::{self, Site};
 use crate::images::Images;
 use crate::node::{Counts, Faults, Node, NodeView};
 use crate::options::{Options, Timing};
-use crate::redfish::Sessions;
+use crate::redfish::{Sessions, Tasks};
 use crate::{control, images, redfish};
 
 const BMC_CONNECTIONS: usize = 8192;
@@ -80,6 +80,7 @@ pub(crate) struct Shared {
     pub nodes: Vec<Arc<Node>>,
     by_id: HashMap<Uuid, usize>,
     pub sessions: Sessions,
+    pub redfish_tasks: Tasks,
     pub images: Images,
     /// The one client of all agents.
     pub client: reqwest::Client,
@@ -129,6 +130,7 @@ impl Fleet {
             nodes,
             by_id,
             sessions: Sessions::new(options.max_sessions),
+            redfish_tasks: Tasks::default(),
             images: Images::new(options.image_size),
             client: client()?,
             stop: CancellationToken::new(),

@@ -3,6 +3,8 @@
 //! Time passes outside: whoever calls [`Machine::reset`] calls [`Machine::advance`] once the power delay is over, with the serial
 //! number of the change, so that a later change makes an earlier one void.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `PowerState` as Redfish shows it.
@@ -151,6 +153,25 @@ pub struct Machine {
     pub secure_boot: bool,
     /// Secure boot as it was at the last boot.
     pub secure_boot_current: bool,
+    /// Nothing while it is as delivered: a machine that nobody asks costs little.
+    cooling: Option<Box<Cooling>>,
+}
+
+/// The vendor's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cooling {
+    /// `Quiet`, `Normal` or `Full`.
+    pub fan_mode: String,
+    /// Where the BMC loads fan curves from.
+    pub curve_uri: Option<String>,
+    /// By id: the names of the profiles.
+    pub profiles: BTreeMap<String, String>,
+}
+
+impl Default for Cooling {
+    fn default() -> Self {
+        Self { fan_mode: "Normal".into(), curve_uri: None, profiles: BTreeMap::from([("Factory".into(), "As delivered".into())]) }
+    }
 }
 
 impl Default for Machine {
@@ -163,11 +184,22 @@ impl Default for Machine {
             media: None,
             secure_boot: false,
             secure_boot_current: false,
+            cooling: None,
         }
     }
 }
 
 impl Machine {
+    /// The vendor's own settings.
+    pub fn cooling(&self) -> Cooling {
+        self.cooling.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Changes them.
+    pub fn set_cooling(&mut self, cooling: Cooling) {
+        self.cooling = Some(Box::new(cooling));
+    }
+
     /// What the BMC tells about the power.
     pub fn power_state(&self) -> PowerState {
         match self.phase {

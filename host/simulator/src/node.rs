@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent::Agent;
-use crate::machine::{Boot, Machine, PowerState};
+use crate::machine::{Boot, Cooling, Machine, PowerState};
 
 /// What happened to a node since the start or since `reset-counts`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,14 @@ pub struct Counts {
     pub boot_changes: u64,
     /// Changes of secure boot that the BMC accepted.
     pub secure_boot_changes: u64,
+    /// Changes of the vendor's own resource that the BMC accepted.
+    pub oem_changes: u64,
+    /// Members made of the vendor's own collection.
+    pub oem_creations: u64,
+    /// Members deleted of it.
+    pub oem_deletions: u64,
+    /// Actions of the vendor's own resource begun.
+    pub oem_actions: u64,
     /// Times that an image began to overwrite the disk.
     pub image_writes: u64,
     /// Clean steps begun.
@@ -111,6 +119,8 @@ pub struct NodeView {
     pub boot: Boot,
     /// Whether secure boot is set.
     pub secure_boot: bool,
+    /// What the vendor's own resource says.
+    pub cooling: Cooling,
     /// What happened so far.
     pub counts: Counts,
     /// What is made to go wrong.
@@ -221,6 +231,7 @@ impl Node {
             media: inner.machine.media.clone(),
             boot: inner.machine.boot.clone(),
             secure_boot: inner.machine.secure_boot,
+            cooling: inner.machine.cooling(),
             counts: inner.counts,
             faults: inner.faults.clone(),
         }

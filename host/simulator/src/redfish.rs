@@ -10,6 +10,9 @@
 //! | `Systems/{id}/EthernetInterfaces`, `.../NIC1` | GET |
 //! | `{Systems,Managers}/{id}/VirtualMedia`, `.../Cd` and its `InsertMedia`, `EjectMedia` | GET, POST |
 //! | `Managers`, `Managers/{id}`, `Chassis`, `Chassis/{id}` | GET |
+//! | `Systems/{id}/Oem/Wrought/Cooling`, `.../Profiles`, `.../Profiles/{id}`, its self-test | GET, PATCH, POST, DELETE |
+//! | `UpdateService`, its `SimpleUpdate`; `TaskService`, `.../Tasks`, `.../Tasks/{id}`, `.../TaskMonitors/{id}` | GET, POST |
+//! | `AccountService`, `.../Accounts`, `.../Accounts/1` | GET |
 //!
 //! It is as strict as the stricter of real BMCs: a reset to the state that the server is in is refused, `If-Match` is checked, a
 //! drive must be empty before media go in, sessions are few.
@@ -17,8 +20,10 @@
 mod error;
 mod inventory;
 mod media;
+mod oem;
 mod session;
 mod system;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +40,7 @@ use crate::fleet::Shared;
 use crate::node::Node;
 use error::Refusal;
 pub(crate) use session::Sessions;
+pub(crate) use tasks::Tasks;
 
 /// The node that a request is about, put there by [`about_node`].
 type OfNode = axum::Extension<Arc<Node>>;
@@ -52,6 +58,10 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd/Actions/VirtualMedia.EjectMedia", post(media::eject))
         .route("/redfish/v1/Managers/{id}", get(inventory::manager))
         .route("/redfish/v1/Chassis/{id}", get(inventory::chassis))
+        .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling", get(oem::show).patch(oem::change))
+        .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling/Actions/WroughtCooling.SelfTest", post(oem::self_test))
+        .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling/Profiles", get(oem::profiles).post(oem::make_profile))
+        .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling/Profiles/{profile}", get(oem::show_profile).delete(oem::delete_profile))
         .layer(from_fn_with_state(Arc::clone(fleet), about_node));
     let service = Router::new()
         .route("/redfish/v1/SessionService", get(session::service))
@@ -59,6 +69,15 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/Systems", get(inventory::systems))
         .route("/redfish/v1/Managers", get(inventory::managers))
         .route("/redfish/v1/Chassis", get(inventory::all_chassis))
+        .route("/redfish/v1/TaskService", get(tasks::service))
+        .route("/redfish/v1/TaskService/Tasks", get(tasks::list))
+        .route("/redfish/v1/TaskService/Tasks/{id}", get(tasks::show))
+        .route("/redfish/v1/TaskService/TaskMonitors/{id}", get(tasks::monitor))
+        .route("/redfish/v1/UpdateService", get(tasks::update_service))
+        .route("/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate", post(tasks::simple_update))
+        .route("/redfish/v1/AccountService", get(tasks::account_service))
+        .route("/redfish/v1/AccountService/Accounts", get(tasks::accounts))
+        .route("/redfish/v1/AccountService/Accounts/1", get(tasks::account))
         .merge(nodes)
         .layer(from_fn_with_state(Arc::clone(fleet), authenticated));
     Router::new()
@@ -84,6 +103,9 @@ async fn root() -> Json<Value> {
         "Managers": link("/redfish/v1/Managers"),
         "Chassis": link("/redfish/v1/Chassis"),
         "SessionService": link("/redfish/v1/SessionService"),
+        "AccountService": link("/redfish/v1/AccountService"),
+        "UpdateService": link("/redfish/v1/UpdateService"),
+        "Tasks": link("/redfish/v1/TaskService"),
         "Links": { "Sessions": link("/redfish/v1/SessionService/Sessions") },
     }))
 }

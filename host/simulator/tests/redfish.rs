@@ -172,3 +172,61 @@ async fn the_command_runs_until_its_shutdown() {
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_vendors_own_resource_is_changed_and_its_collection_grows_and_shrinks() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    let cooling = format!("{}{}/Oem/Wrought/Cooling", fleet.url(), fleet.nodes()[0].system_path);
+    let http = client(&[]);
+    let ask = |method: Method, below: &str, body: Value| {
+        http.request(method, format!("{cooling}{below}")).basic_auth("admin", Some("password")).json(&body).send()
+    };
+    let shown = ask(Method::GET, "", Value::Null).await.unwrap();
+    let etag = shown.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(shown.json::<Value>().await.unwrap()["FanMode"], "Normal");
+    assert_eq!(ask(Method::PATCH, "", json!({ "FanMode": "Quiet" })).await.unwrap().status(), StatusCode::NO_CONTENT);
+    let stale = http.patch(&cooling).basic_auth("admin", Some("password")).header("If-Match", etag).json(&json!({ "FanMode": "Full" }));
+    assert_eq!(stale.send().await.unwrap().status(), StatusCode::PRECONDITION_FAILED);
+    for wrong in [json!({ "FanMode": "Silent" }), json!({ "Fan": 1 })] {
+        assert_eq!(ask(Method::PATCH, "", wrong).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    }
+    let made = ask(Method::POST, "/Profiles", json!({ "Name": "Night" })).await.unwrap();
+    assert_eq!((made.status(), made.headers()["location"].to_str().unwrap().ends_with("/Profiles/1")), (StatusCode::CREATED, true));
+    for (status, _) in [(StatusCode::NO_CONTENT, "there"), (StatusCode::NOT_FOUND, "gone")] {
+        assert_eq!(ask(Method::DELETE, "/Profiles/1", Value::Null).await.unwrap().status(), status);
+    }
+    let view = fleet.node(0).unwrap();
+    assert_eq!((view.cooling.fan_mode.as_str(), view.counts.oem_changes, view.counts.oem_deletions), ("Quiet", 1, 1));
+}
+
+#[tokio::test]
+async fn what_takes_a_while_is_a_task_that_ends() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    let http = client(&[]);
+    let ask = |method: Method, path: String, body: Value| {
+        let request = http.request(method, format!("{}{path}", fleet.url())).basic_auth("admin", Some("password"));
+        async move { request.json(&body).send().await.unwrap() }
+    };
+    let update = "/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate";
+    let test = format!("{}/Oem/Wrought/Cooling/Actions/WroughtCooling.SelfTest", fleet.nodes()[0].system_path);
+    assert_eq!(ask(Method::POST, update.into(), json!({})).await.status(), StatusCode::BAD_REQUEST);
+    for (target, body) in [(update.to_owned(), json!({ "ImageURI": "http://192.0.2.1/fw.bin" })), (test, json!({}))] {
+        let begun = ask(Method::POST, target.clone(), body).await;
+        assert_eq!(begun.status(), StatusCode::ACCEPTED);
+        let monitor = begun.headers()["location"].to_str().unwrap().to_owned();
+        let task: Value = begun.json().await.unwrap();
+        assert_eq!((&task["TaskState"], &task["Payload"]["TargetUri"]), (&json!("Running"), &json!(target)));
+        assert_eq!(ask(Method::GET, monitor.clone(), Value::Null).await.status(), StatusCode::ACCEPTED);
+        let path = task["@odata.id"].as_str().unwrap().to_owned();
+        let mut looks = 0;
+        while ask(Method::GET, monitor.clone(), Value::Null).await.status() != StatusCode::NO_CONTENT {
+            looks += 1;
+            assert!(looks < 200, "the task does not end");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let ended: Value = ask(Method::GET, path, Value::Null).await.json().await.unwrap();
+        assert_eq!(ended["TaskState"], "Completed");
+    }
+}

@@ -48,6 +48,7 @@ fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
         "SecureBoot": link(&format!("{path}/SecureBoot")),
         "EthernetInterfaces": link(&format!("{path}/EthernetInterfaces")),
         "VirtualMedia": link(&format!("{path}/VirtualMedia")),
+        "Oem": { "Wrought": { "Cooling": link(&format!("{path}/Oem/Wrought/Cooling")) } },
         "Links": {
             "Chassis": [link(&format!("/redfish/v1/Chassis/{id}"))],
             "ManagedBy": [link(&format!("/redfish/v1/Managers/{id}"))],
