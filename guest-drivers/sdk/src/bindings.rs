@@ -22,6 +22,7 @@ pub mod imports {
                 import baremetal:deploy/power@0.1.0;
                 import baremetal:deploy/boot@0.1.0;
                 import baremetal:deploy/network@0.1.0;
+                import baremetal:deploy/redfish@0.1.0;
                 import baremetal:deploy/image@0.1.0;
                 import baremetal:deploy/report@0.1.0;
             }

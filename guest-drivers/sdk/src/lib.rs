@@ -81,6 +81,7 @@ pub mod bindings;
 mod error;
 mod export;
 pub mod log;
+pub mod redfish;
 pub mod report;
 pub mod state;
 mod step;
@@ -108,5 +109,5 @@ pub mod prelude {
         Argument, ArgumentType, Cleaning, Deploy, DeploySteps, Description, Driver, Error, ErrorKind, Outcome, PowerState, Property,
         Result, Step, StepCall, export_driver,
     };
-    pub use crate::{agent, boot, events, image, locking, log, network, power, report, state, task, wait};
+    pub use crate::{agent, boot, events, image, locking, log, network, power, redfish, report, state, task, wait};
 }

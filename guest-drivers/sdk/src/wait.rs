@@ -45,6 +45,11 @@ pub fn exclusive(timeout_seconds: u32) -> Result<Outcome> {
     host::exclusive(timeout_seconds).map(Outcome::Wait)
 }
 
+/// A task of the controller, named by [`redfish::Response::task`](crate::redfish::Response), has ended or is gone.
+pub fn bmc_task(path: &str, timeout_seconds: u32) -> Result<Outcome> {
+    host::bmc_task(path, timeout_seconds).map(Outcome::Wait)
+}
+
 /// Any of these; done if one of them is done already.
 pub fn any_of(outcomes: impl IntoIterator<Item = Outcome>) -> Result<Outcome> {
     let mut tokens = Vec::new();

@@ -17,6 +17,9 @@ use crate::world::NodeWorld;
 /// Between the two equal readings that make a power state believable.
 const SECOND_LOOK: Duration = Duration::from_millis(50);
 
+/// Where controllers keep tasks of all machines. Whether one of them has ended tells nothing else.
+const TASK_SERVICES: [&str; 2] = ["/redfish/v1/JobService", "/redfish/v1/TaskService"];
+
 impl Conductor {
     /// Whether the condition is met now, and what was seen on the way. What cannot be asked is not met.
     pub(crate) async fn test(&self, node: &Node, operation: &Operation, condition: &Condition) -> (bool, Seen) {
@@ -40,6 +43,7 @@ impl Conductor {
                 }
                 Condition::AgentCommand { id } => self.command_ended(node, operation, id).await,
                 Condition::Lock { name } => self.lock_wait_is_over(node, operation.id, name).await,
+                Condition::BmcTask { path } => self.task_ended(node, path).await,
                 // Whatever waits is an operation, and each holds its node exclusively.
                 Condition::Exclusive => true,
                 Condition::Any(any) => {
@@ -72,6 +76,19 @@ impl Conductor {
             }
         }
         true
+    }
+
+    /// A controller that does not answer may be what the task is about.
+    async fn task_ended(&self, node: &Node, path: &str) -> bool {
+        let shared = TASK_SERVICES.map(str::to_owned);
+        match self.0.machines.guest(node, &shared) {
+            Ok(guest) => guest.has_ended(path).await.unwrap_or_else(|error| {
+                tracing::info!(node = %node.uuid, code = %error.code, "reading a task of the controller while waiting for it");
+                false
+            }),
+            // Whoever waits asks the same, and is told why.
+            Err(_) => true,
+        }
     }
 
     /// An agent that has forgotten the command was restarted, and does not run it any more.

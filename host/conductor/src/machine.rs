@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wrought_domain::{DriverError, ErrorKind, Node, PowerState};
+use wrought_hardware::redfish::guest::Guest;
 use wrought_hardware::redfish::{RedfishRegistry, RedfishTarget};
 use wrought_hardware::{Bmc, FakeBmcs, References};
 
@@ -17,14 +18,23 @@ pub(crate) struct Machines {
 }
 
 impl Machines {
+    fn target(&self, node: &Node) -> Result<RedfishTarget, DriverError> {
+        let info = self.references.resolved(&node.driver_info).map_err(convert::error)?;
+        RedfishTarget::from_driver_info(&info).map_err(convert::error)
+    }
+
+    /// The resources of the node's controller, as a driver may name them that was granted these shared paths.
+    pub(crate) fn guest(&self, node: &Node, granted: &[String]) -> Result<Guest, DriverError> {
+        if node.interfaces.power != "redfish" {
+            return Err(DriverError::new(ErrorKind::Unsupported, "wrought.NoRedfish", "the node's controller does not speak Redfish"));
+        }
+        self.redfish.guest(&self.target(node)?, granted).map_err(convert::error)
+    }
+
     /// The node's controller. Asks nobody.
     pub(crate) fn bmc(&self, node: &Node) -> Result<Arc<dyn Bmc>, DriverError> {
         match node.interfaces.power.as_str() {
-            "redfish" => {
-                let info = self.references.resolved(&node.driver_info).map_err(convert::error)?;
-                let target = RedfishTarget::from_driver_info(&info).map_err(convert::error)?;
-                self.redfish.get(&target).map_err(convert::error)
-            }
+            "redfish" => self.redfish.get(&self.target(node)?).map_err(convert::error),
             "fake" => {
                 let recorded = match node.power_state {
                     Some(PowerState::On) => wrought_hardware::PowerState::On,

@@ -31,6 +31,11 @@ pub enum Condition {
     },
     /// The operation holds its node exclusively.
     Exclusive,
+    /// A task of the node's controller has ended, or is gone.
+    BmcTask {
+        /// Path of the task, or of its monitor.
+        path: String,
+    },
     /// The agent has sent a heartbeat since this moment: it is back, or has ended its command.
     Heartbeat {
         /// Heartbeats before do not count.
@@ -53,7 +58,8 @@ impl Condition {
     /// Whether the end can only be seen by asking the machine again and again.
     pub fn needs_polling(&self) -> bool {
         match self {
-            Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } | Condition::Exclusive => true,
+            Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } => true,
+            Condition::Exclusive | Condition::BmcTask { .. } => true,
             Condition::AgentBooted | Condition::Until { .. } | Condition::Heartbeat { .. } => false,
             Condition::Any(any) => any.iter().any(Condition::needs_polling),
         }

@@ -18,6 +18,7 @@ pub(crate) mod imports {
                 import baremetal:deploy/power@0.1.0;
                 import baremetal:deploy/boot@0.1.0;
                 import baremetal:deploy/network@0.1.0;
+                import baremetal:deploy/redfish@0.1.0;
                 import baremetal:deploy/image@0.1.0;
                 import baremetal:deploy/report@0.1.0;
                 import baremetal:deploy/log@0.1.0;
@@ -51,6 +52,6 @@ exported!(cleaning_export, "baremetal:deploy/cleans");
 
 pub(crate) use imports::baremetal::deploy as import;
 
-pub use import::{agent, boot, events, image, log, report, state, task, types};
+pub use import::{agent, boot, events, image, log, redfish, report, state, task, types};
 
 pub use driver_export::exports::baremetal::deploy::driver::Description;

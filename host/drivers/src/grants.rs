@@ -13,13 +13,14 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 /// The interfaces that an operator grants, with the contract's text, which names their functions.
-const INTERFACES: [(&str, &str); 7] = [
+const INTERFACES: [(&str, &str); 8] = [
     ("agent", include_str!("../../../wit/agent.wit")),
     ("boot", include_str!("../../../wit/boot.wit")),
     ("image", include_str!("../../../wit/image.wit")),
     ("locking", include_str!("../../../wit/locking.wit")),
     ("network", include_str!("../../../wit/network.wit")),
     ("power", include_str!("../../../wit/power.wit")),
+    ("redfish", include_str!("../../../wit/redfish.wit")),
     ("report", include_str!("../../../wit/report.wit")),
 ];
 
@@ -78,10 +79,26 @@ pub fn functions(interface: &str) -> Vec<&'static str> {
 }
 
 /// Whether the words behind `=` mean something to a capability.
-fn check_scope(capability: &str, _scope: &str) -> Result<(), String> {
+fn check_scope(capability: &str, scope: &str) -> Result<(), String> {
     match capability {
+        "redfish" => shared_path(scope),
         _ => Err(format!("{capability} is granted as a whole, or by function, such as {capability}.{}", functions(capability).join(","))),
     }
+}
+
+/// A path of what the machines behind a controller share.
+fn shared_path(path: &str) -> Result<(), String> {
+    let mut segments = path.strip_prefix("/redfish/v1/").unwrap_or_default().split('/');
+    let plain = |segment: &str| {
+        segment.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:@(),=".contains(c)) && segment.contains(|c: char| c.is_ascii_alphanumeric())
+    };
+    if !segments.clone().all(plain) {
+        return Err("give the path of what machines share, such as /redfish/v1/UpdateService, without a slash at its end".into());
+    }
+    if segments.next().is_some_and(|service| service.eq_ignore_ascii_case("Systems")) {
+        return Err("a driver reaches its node's own System only".into());
+    }
+    Ok(())
 }
 
 fn check(text: &str) -> Result<(), NotAGrant> {

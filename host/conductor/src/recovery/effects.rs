@@ -12,6 +12,10 @@ pub(crate) enum Look {
     Agent,
     /// By what the controller says is in the virtual drive.
     Media,
+    /// By the members of the resource that it changes.
+    Members,
+    /// By whether the resource is there.
+    Gone,
     /// By the effect itself: doing it again changes nothing that is so already, so it is asked for again.
     Itself,
     /// Nothing tells.
@@ -37,6 +41,7 @@ const POWER_NEITHER: &str = "power is asked for until the controller answers; th
 const AGENT_RECORDS: &str = "the agent's start time, the ids of its commands";
 const AGENT: &str = "a command of this name that was not listed before; not listed by the same agent is not done";
 const AGENT_NEITHER: &str = "the agent started anew, or does not answer in time: the node fails by name";
+const RESOURCE_NEITHER: &str = "the resource is asked for until the controller answers; then the node fails by name";
 const ITSELF: &str = "asked for again: it looks first and changes only what is not so";
 const DEVICE: &str = "asked for again: the boot device is set once more, which changes nothing";
 const ITSELF_NEITHER: &str = "its own error";
@@ -108,6 +113,27 @@ pub const EFFECTS: &[EffectRule] = &[
     itself("network.remove-servicing"),
     itself("network.configure-tenant"),
     itself("network.unconfigure-tenant"),
+    EffectRule {
+        effect: "redfish.patch",
+        records: "nothing",
+        told: "the members, read back: all as asked for is done, else it is asked for again",
+        neither: RESOURCE_NEITHER,
+        look: Look::Members,
+    },
+    EffectRule {
+        effect: "redfish.post",
+        records: "nothing",
+        told: "nothing tells: no rule says what an action leaves behind",
+        neither: "the node fails by name",
+        look: Look::Nothing,
+    },
+    EffectRule {
+        effect: "redfish.delete",
+        records: "nothing",
+        told: "the resource is gone; one that is there is deleted once more",
+        neither: RESOURCE_NEITHER,
+        look: Look::Gone,
+    },
     itself("locking.upgrade"),
     itself("locking.downgrade"),
     itself("locking.acquire"),

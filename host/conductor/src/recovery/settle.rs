@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use wrought_domain::{DriverError, ErrorKind};
 use wrought_drivers::capability::Agent as _;
 use wrought_drivers::contract::agent::{Command, CommandStatus};
+use wrought_drivers::contract::redfish::Response;
 use wrought_drivers::journal::Entry;
 use wrought_hardware::PowerState;
 
@@ -79,6 +80,8 @@ impl NodeWorld {
                 Look::Power { on } => self.look_at_power(on, &mut same).await,
                 Look::Agent => self.look_at_agent(entry).await,
                 Look::Media => self.look_at_media(entry).await,
+                Look::Members => self.look_at_members(entry).await,
+                Look::Gone => self.look_whether_gone(entry).await,
             };
             let why = match seen {
                 Seen::Settled(settled) => return settled,
@@ -161,6 +164,24 @@ impl NodeWorld {
         matches!(bmc.power_state().await, Ok(PowerState::Off))
     }
 
+    async fn look_at_members(&self, entry: &Entry) -> Seen {
+        let path = entry.args.get(0).and_then(Value::as_str).unwrap_or_default();
+        let body = entry.args.get(1).and_then(Value::as_object).cloned().unwrap_or_default();
+        match self.resource_shows(path, body).await {
+            Ok(Some(resource)) => done(json!(resource)),
+            Ok(None) => Seen::Settled(Settled::NotDone),
+            Err(error) => unread(entry, error),
+        }
+    }
+
+    async fn look_whether_gone(&self, entry: &Entry) -> Seen {
+        match self.resource_is_gone(entry.args.as_str().unwrap_or_default()).await {
+            Ok(true) => done(json!(Response { status: 204, body: "null".into(), etag: None, location: None, task: None })),
+            Ok(false) => Seen::Settled(Settled::NotDone),
+            Err(error) => unread(entry, error),
+        }
+    }
+
     async fn look_at_media(&self, entry: &Entry) -> Seen {
         let wanted = match entry.function.as_str() {
             "boot.insert-media" => Ok(entry.args.as_str().map(str::to_owned)),
@@ -185,6 +206,14 @@ impl NodeWorld {
             Ok(()) => done(Value::Null),
             Err(error) => Seen::NotYet(error),
         }
+    }
+}
+
+/// A resource that could not be read: now, or not at all.
+fn unread(entry: &Entry, error: DriverError) -> Seen {
+    match error.kind {
+        ErrorKind::Timeout | ErrorKind::Failed => Seen::NotYet(error),
+        _ => Seen::Settled(Settled::Unknown(not_known(entry, &error.to_string()))),
     }
 }
 

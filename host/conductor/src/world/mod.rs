@@ -7,6 +7,7 @@ mod image;
 mod locking;
 mod network;
 mod power;
+mod redfish;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

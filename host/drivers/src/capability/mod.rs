@@ -11,6 +11,7 @@ mod locking;
 mod log;
 mod network;
 mod power;
+mod redfish;
 mod report;
 mod state;
 mod task;
@@ -32,12 +33,13 @@ pub use locking::Locking;
 pub(crate) use log::escaped;
 pub use network::{Network, NetworkChange};
 pub use power::{Power, PowerChange};
+pub use redfish::Redfish;
 
 /// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
 /// error's text goes to the guest, so it holds no address, user or secret.
-pub trait World: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Witness {}
+pub trait World: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Redfish + Witness {}
 
-impl<T: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Witness> World for T {}
+impl<T: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Redfish + Witness> World for T {}
 
 /// Looks at the world before it is changed.
 #[async_trait]

@@ -89,6 +89,14 @@ impl Host for CallState {
         self.granted("locking", Condition::Exclusive, timeout_seconds)
     }
 
+    async fn bmc_task(&mut self, path: String, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
+        // The host judges the path when it looks; here only what is no path at all is refused.
+        if !path.starts_with("/redfish/v1/") || path.len() > 1024 || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return self.refuse(invalid("that is no path of a controller's task"));
+        }
+        self.granted("redfish", Condition::BmcTask { path }, timeout_seconds)
+    }
+
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {
         // Checked before anything is copied: tokens may stand for each other's conditions over and over.
         if tokens.is_empty() || tokens.len() > MAX_TOKENS {

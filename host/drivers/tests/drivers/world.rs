@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, ErrorKind, Map};
 use wrought_drivers::Grants;
-use wrought_drivers::capability::{Agent, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Witness};
+use wrought_drivers::capability::{Agent, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Redfish, Witness};
 use wrought_drivers::contract::agent::{Command, CommandStatus, Session, StepKind};
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
+use wrought_drivers::contract::redfish::Response;
 use wrought_drivers::contract::types::{PowerState, Step};
 
 type Answer<T> = Result<T, DriverError>;
@@ -301,6 +302,27 @@ impl Power for Scripted {
     async fn go_off(&self) -> Answer<()> {
         self.change_power(PowerChange::Off).await
     }
+}
+
+#[async_trait]
+impl Redfish for Scripted {
+    async fn read_resource(&self, path: String) -> Answer<Response> {
+        self.look(|_| answer(200, &path)).await
+    }
+    async fn patch_resource(&self, path: String, body: Map) -> Answer<Response> {
+        self.act(&format!("redfish patch {path} {}", Value::Object(body)), |_| answer(200, &path)).await
+    }
+    async fn post_to_resource(&self, path: String, body: Map) -> Answer<Response> {
+        self.act(&format!("redfish post {path} {}", Value::Object(body)), |_| answer(204, &path)).await
+    }
+    async fn delete_resource(&self, path: String) -> Answer<Response> {
+        self.act(&format!("redfish delete {path}"), |_| answer(204, &path)).await
+    }
+}
+
+fn answer(status: u16, path: &str) -> Response {
+    let body = if status == 200 { json!({ "@odata.id": path }) } else { Value::Null };
+    Response { status, body: body.to_string(), etag: None, location: None, task: None }
 }
 
 #[async_trait]
