@@ -1,14 +1,16 @@
 //! `wrought driver`: the life of drivers on a running host, and the same look at them without one.
 
 mod check;
+mod limits;
+mod rollout;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{ArgGroup, Subcommand};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Body, Method};
-use serde_json::{Value, json};
+use reqwest::Body;
+use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use crate::client::{Client, HostArgs, segment};
@@ -41,6 +43,8 @@ pub enum DriverCommand {
     },
     /// Judge a component as a host would, without one; status 1 when it would be rejected
     Check(check::Check),
+    /// Show what the calls of a driver may use, or change it
+    Limits(limits::Limits),
     /// List the drivers and their versions
     List {
         #[command(flatten)]
@@ -66,27 +70,8 @@ pub enum DriverCommand {
         #[command(flatten)]
         host: HostArgs,
     },
-    /// Put a version in force for all operations that begin from now on
-    #[command(group(ArgGroup::new("which").args(["version", "version_flag", "digest"])))]
-    Activate {
-        name: String,
-        /// The version [default: the last one uploaded]
-        version: Option<String>,
-        /// The same
-        #[arg(long = "version", value_name = "VERSION", id = "version_flag")]
-        version_flag: Option<String>,
-        /// The version by its digest
-        #[arg(long)]
-        digest: Option<String>,
-        /// What the driver may do from now on, such as power,boot,agent
-        #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
-        grant: Vec<String>,
-        #[command(flatten)]
-        host: HostArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Rollout(rollout::RolloutCommand),
 }
 
 impl DriverCommand {
@@ -94,20 +79,14 @@ impl DriverCommand {
         match self {
             Self::Push { name, file, signature, host, json } => push(&Client::of(&host)?, &name, &file, signature.as_deref(), json).await,
             Self::Check(check) => check.run().await,
+            Self::Limits(limits) => limits.run().await,
             Self::List { host, json } => list(&Client::of(&host)?, json).await,
             Self::Show { name, host, json } => show(&Client::of(&host)?, &name, json).await,
             Self::Delete { name, digest, host } => {
                 Client::of(&host)?.delete(&format!("{}/versions/{}", path(&name), segment(&digest))).await?;
                 output::say(&format!("{name} {digest} is deleted"))
             }
-            Self::Activate { name, version, version_flag, digest, grant, host, json } => {
-                let which = match (version.or(version_flag), digest) {
-                    (Some(version), _) => Some(("version", version)),
-                    (None, Some(digest)) => Some(("digest", digest)),
-                    (None, None) => None,
-                };
-                activate(&Client::of(&host)?, &name, which, &grant, json).await
-            }
+            Self::Rollout(rollout) => rollout.run().await,
         }
     }
 }
@@ -208,25 +187,6 @@ fn stages(report: &[Value]) -> comfy_table::Table {
         table.add_row([cell("stage"), cell("ok"), cell("millis"), found]);
     }
     table
-}
-
-/// A version that asks for more than it is granted is refused by the host, with the command that grants the rest.
-async fn activate(client: &Client, name: &str, which: Option<(&str, String)>, grant: &[String], json: bool) -> anyhow::Result<()> {
-    let mut body = json!({ "grant": grant });
-    if let (Some((key, wanted)), Some(body)) = (which, body.as_object_mut()) {
-        body.insert(key.to_owned(), wanted.into());
-    }
-    let version =
-        client.call(Method::POST, &format!("{}/activate", path(name)), &body).await.with_context(|| format!("activating driver {name}"))?;
-    if json {
-        return output::say_json(&version);
-    }
-    output::say(&format!(
-        "{name} {} {} is active, granted {}",
-        text(&version, "version"),
-        text(&version, "digest"),
-        or_none(&version, "granted")
-    ))
 }
 
 fn rows<'a>(items: impl Iterator<Item = &'a Value>, columns: &[&str]) -> comfy_table::Table {

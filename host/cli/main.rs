@@ -3,6 +3,8 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage or configuration;
 //! of `replay`: 0 identical, 1 diverged, 2 not replayed.
 
+mod artifact;
+mod audit;
 mod client;
 mod config;
 mod demo;
@@ -50,6 +52,9 @@ enum Command {
     /// Upload, list and activate drivers of a running host
     #[command(subcommand)]
     Driver(driver::DriverCommand),
+    /// Upload, list and delete files that drivers hand on to machines
+    #[command(subcommand)]
+    Artifact(artifact::ArtifactCommand),
     /// Look at the nodes of a running host, or end what holds one
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -59,6 +64,7 @@ enum Command {
     /// Locks that nodes of a running host share
     #[command(subcommand)]
     Lock(lock::LockCommand),
+    Audit(audit::Audit),
     /// What drivers did on a running host, call by call
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -107,9 +113,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(demo) => demo.run(cli.verbose).await,
         Command::Config(config) => config.run(),
         Command::Driver(driver) => driver.run().await,
+        Command::Artifact(artifact) => artifact.run().await,
         Command::Node(node) => node.run().await,
         Command::Secrets(secrets) => secrets.run().await,
         Command::Lock(lock) => lock.run().await,
+        Command::Audit(audit) => audit.run().await,
         Command::Journal(journal) => journal.run().await,
         Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Recover(recover) => recover.run().await,

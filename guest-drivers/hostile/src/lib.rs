@@ -6,6 +6,8 @@
 
 mod effect;
 mod locks;
+mod tell;
+mod redfish;
 mod wasi;
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -126,6 +128,21 @@ fn misbehave(how: &str) -> Result<Outcome> {
             report::put(report::Kind::Traits, &["not a trait"]).map(|()| Outcome::Done)
         }
         "locks" => locks::hold(),
+        "tell" => tell::everything(),
+        "huge-answer" => Err(Error::failed("x".repeat(10 << 20))),
+        "log-storm" => {
+            let calls = state::get::<u32>(Scope::Operation, "calls")?.unwrap_or(0);
+            state::set(Scope::Operation, "calls", &calls.saturating_add(1))?;
+            for line in 0..300 {
+                wrought_sdk::info!("storm {calls}.{line} \u{1b}[31mred\u{7}\u{202e}");
+                events::progress(Some(1), "storm\n");
+            }
+            if calls < 30 { wait::seconds(0) } else { Ok(Outcome::Done) }
+        }
+        "wait-never" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "nobody came").with_code("hostile.NobodyCame")),
+        "wait-never" => wait::agent_booted(u32::MAX),
+        "sleep-for-ever" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "woken up").with_code("hostile.WokenUp")),
+        "sleep-for-ever" => wait::seconds(u32::MAX),
         "leave-traces" => leave_traces(),
         "imports" => Err(Error::failed(every_import())),
         "observe" => agent::current().map(|_| Outcome::Done),
@@ -183,6 +200,8 @@ fn every_import() -> String {
         word("network.add", network::add_provisioning()),
         word("power", power::get()),
         word("power.on", power::on()),
+        word("redfish", wrought_sdk::redfish::get("/redfish/v1/Systems/1")),
+        word("redfish.patch", wrought_sdk::redfish::patch("/redfish/v1/Systems/1", &Map::new())),
         word("report", report::put(report::Kind::Health, &"ok")),
     ]
     .join(" ")
@@ -256,12 +275,16 @@ impl DeploySteps for Hostile {
             Some("odd-step") => Ok(vec![Step::new("kitchen", "cook", 1)]),
             Some("odd-name") => Ok(vec![Step::new("deploy", "two words", 1)]),
             Some("double-step") => Ok([deploy_steps(), deploy_steps()].concat()),
+            Some("huge-step") => Ok(vec![Step::new("deploy", &"s".repeat(1 << 20), 1)]),
             Some("many-steps") => Ok((0..1_000).map(|n| Step::new("deploy", &format!("s{n}"), 1)).collect()),
             Some(how) => misbehave(how).map(|_| Vec::new()),
         }
     }
 
     fn execute_deploy_step(_: StepCall) -> Result<Outcome> {
+        if let Some(requests) = redfish::requests() {
+            return redfish::play(&requests);
+        }
         match driver_info("hostile_effect") {
             Some(effect) => effect::provoke(&effect),
             None => run("execute-deploy-step"),

@@ -83,3 +83,14 @@ pub mod cleaning {
         pub_export_macro: true,
     });
 }
+
+/// Exports `state-schema`.
+pub mod state_schema {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/keeps-state",
+        runtime_path: "::wrought_sdk::__rt",
+        default_bindings_module: "::wrought_sdk::bindings::state_schema",
+        pub_export_macro: true,
+    });
+}

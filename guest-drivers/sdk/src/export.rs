@@ -16,7 +16,7 @@
 /// export_driver!(Acme: deploy_steps);
 /// ```
 ///
-/// Interfaces: `deploy`, `deploy_steps`, `cleaning`.
+/// Interfaces: `deploy`, `deploy_steps`, `cleaning`, `state_schema`.
 #[macro_export]
 macro_rules! export_driver {
     ($driver:ident $(: $($interface:ident),+ $(,)?)?) => {
@@ -31,6 +31,7 @@ macro_rules! __export_interface {
     (driver $driver:ident) => { $crate::__export_interface!(@ $driver, Driver, driver); };
     (deploy $driver:ident) => { $crate::__export_interface!(@ $driver, Deploy, deploy); };
     (deploy_steps $driver:ident) => { $crate::__export_interface!(@ $driver, DeploySteps, deploy_steps); };
+    (state_schema $driver:ident) => { $crate::__export_interface!(@ $driver, StateSchema, state_schema); };
     (cleaning $driver:ident) => { $crate::__export_interface!(@ $driver, Cleaning, cleaning); };
     (@ $driver:ident, $trait:ident, $module:ident) => {
         // Only a component has exports of these names; elsewhere, in a vendor's own tests, the trait is still checked.
@@ -43,7 +44,7 @@ macro_rules! __export_interface {
     };
     ($other:ident $driver:ident) => {
         ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($other), "` is no interface of a driver: use `deploy`, `deploy_steps` or `cleaning`"
+            "`", ::core::stringify!($other), "` is no interface of a driver: use `deploy`, `deploy_steps`, `cleaning` or `state_schema`"
         ));
     };
 }

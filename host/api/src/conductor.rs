@@ -1,16 +1,17 @@
 //! The conductor is the service behind the API.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use wrought_conductor::{
-    BootDevice, Conductor, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+    ArtifactTicket, ArtifactUpload, BootDevice, Conductor, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
 };
-use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
+use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_storage::Store;
+use wrought_storage::{AuditQuery, Store};
 
 use crate::Service;
 
@@ -84,18 +85,40 @@ impl Service for Conductor {
         self.upload_driver(who, name, upload).await
     }
 
+    async fn upload_artifact(&self, who: &Principal, name: ArtifactName, upload: ArtifactUpload) -> Result<Value, Refusal> {
+        self.upload_artifact(who, name, upload).await
+    }
+
+    async fn list_artifacts(&self, who: &Principal) -> Result<Value, Refusal> {
+        self.list_artifacts(who).await
+    }
+
+    async fn show_artifact(&self, who: &Principal, which: &str) -> Result<Value, Refusal> {
+        self.show_artifact(who, which).await
+    }
+
+    async fn delete_artifact(&self, who: &Principal, which: &str) -> Result<(), Refusal> {
+        self.delete_artifact(who, which).await
+    }
+
+    fn artifact_content(&self, digest: &str, ticket: Option<&ArtifactTicket>) -> Result<PathBuf, Refusal> {
+        self.artifact_content(digest, ticket)
+    }
+
     async fn delete_driver(&self, who: &Principal, name: DriverName, digest: String) -> Result<(), Refusal> {
         self.delete_driver(who, name, digest).await
     }
 
-    async fn activate_driver(
-        &self,
-        who: &Principal,
-        name: DriverName,
-        version: Option<String>,
-        grant: Vec<String>,
-    ) -> Result<Value, Refusal> {
-        self.activate_driver(who, name, version, grant).await
+    async fn decide(&self, who: &Principal, name: DriverName, decision: DriverDecision) -> Result<Value, Refusal> {
+        self.decide(who, name, decision).await
+    }
+
+    async fn revoke_driver(&self, who: &Principal, request: RevokeRequest) -> Result<Value, Refusal> {
+        self.revoke_driver(who, request).await
+    }
+
+    async fn audit_trail(&self, who: &Principal, asked: &AuditQuery) -> Result<Value, Refusal> {
+        self.audit_trail(who, asked).await
     }
 
     async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal> {
@@ -128,6 +151,14 @@ impl Service for Conductor {
         self.unlock(who, node, reason).await
     }
 
+    async fn driver_limits(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal> {
+        self.driver_limits(who, name).await
+    }
+
+    async fn set_driver_limits(&self, who: &Principal, name: DriverName, wanted: Map) -> Result<Value, Refusal> {
+        self.set_driver_limits(who, name, wanted).await
+    }
+
     async fn list_locks(&self, who: &Principal) -> Result<Value, Refusal> {
         self.list_locks(who).await
     }
@@ -141,6 +172,7 @@ impl Service for Conductor {
         serde_json::json!({
             "driver_call_us": {"count": times.count, "p50": times.p50_us, "p99": times.p99_us},
             "driver_compilations": self.compilations(),
+            "driver_denials": self.denials(),
             "rss_mib": rss_mib(),
         })
     }

@@ -23,9 +23,12 @@ mod patching;
 mod ports;
 mod service;
 mod versions;
+pub mod wrought_artifacts;
 pub mod wrought_drivers;
 pub mod wrought_journal;
+pub mod wrought_limits;
 pub mod wrought_locks;
+pub mod wrought_rollout;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -63,16 +66,19 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(drivers::routes())
         .merge(conductors::routes())
         .merge(absent::routes())
+        .merge(wrought_artifacts::routes())
         .merge(wrought_drivers::routes())
         .merge(wrought_journal::routes())
-        .merge(wrought_locks::routes());
+        .merge(wrought_limits::routes())
+        .merge(wrought_locks::routes())
+        .merge(wrought_rollout::routes());
     finish(routes, service, config)
 }
 
-/// What agents need and nothing else: the version documents, lookup, heartbeat. For an address on
-/// the provisioning network.
+/// What agents need and nothing else: the version documents, lookup, heartbeat, and the
+/// artifacts that drivers hand on. For an address on the provisioning network.
 pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
-    finish(agent_routes::routes(), service, config)
+    finish(agent_routes::routes().merge(wrought_artifacts::public_routes()), service, config)
 }
 
 fn finish(routes: Router<Api>, service: Arc<dyn Service>, config: ApiConfig) -> Router {

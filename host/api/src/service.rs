@@ -1,16 +1,18 @@
 //! What the API needs of the host behind it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use wrought_conductor::{
-    BootDevice, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall,
+    RecordedOperation, Refusal, RevokeRequest,
 };
-use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
+use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_storage::Store;
+use wrought_storage::{AuditQuery, Store};
 
 /// The conductor as the API sees it. Reads go to the store; whatever changes a node goes through
 /// here, so that the conductor checks it under the node's reservation.
@@ -74,15 +76,29 @@ pub trait Service: Send + Sync {
     /// Deletes a version (its digest, or the beginning of it) that nothing refers to.
     async fn delete_driver(&self, who: &Principal, name: DriverName, digest: String) -> Result<(), Refusal>;
 
-    /// Puts a version in force and grants what is named; the newest version if none is. A version
-    /// that asks for more than is granted is a conflict that names what is missing.
-    async fn activate_driver(
-        &self,
-        who: &Principal,
-        name: DriverName,
-        version: Option<String>,
-        grant: Vec<String>,
-    ) -> Result<Value, Refusal>;
+    /// Receives a file for drivers and keeps it under a name; answers its record.
+    async fn upload_artifact(&self, who: &Principal, name: ArtifactName, upload: ArtifactUpload) -> Result<Value, Refusal>;
+
+    /// All files for drivers.
+    async fn list_artifacts(&self, who: &Principal) -> Result<Value, Refusal>;
+
+    /// One of them, by its name or digest.
+    async fn show_artifact(&self, who: &Principal, which: &str) -> Result<Value, Refusal>;
+
+    /// Deletes one to which no URL leads any more.
+    async fn delete_artifact(&self, who: &Principal, which: &str) -> Result<(), Refusal>;
+
+    /// The file of a digest, for whoever has a URL that this host made.
+    fn artifact_content(&self, digest: &str, ticket: Option<&ArtifactTicket>) -> Result<PathBuf, Refusal>;
+
+    /// Decides something about a driver: which version serves whom, what is granted, a pause.
+    async fn decide(&self, who: &Principal, name: DriverName, decision: DriverDecision) -> Result<Value, Refusal>;
+
+    /// Revokes a version under all its names; the operations on it end by name.
+    async fn revoke_driver(&self, who: &Principal, request: RevokeRequest) -> Result<Value, Refusal>;
+
+    /// Records of the audit.
+    async fn audit_trail(&self, who: &Principal, asked: &AuditQuery) -> Result<Value, Refusal>;
 
     /// Every driver with its versions.
     async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal>;
@@ -109,6 +125,12 @@ pub trait Service: Send + Sync {
     /// Ends the operation that holds a node (UUID or name) by name, and leaves the machine as it is; answers what was
     /// ended. A node that nothing holds is a conflict.
     async fn unlock(&self, who: &Principal, node: &str, reason: String) -> Result<Value, Refusal>;
+
+    /// The limits of a driver's calls.
+    async fn driver_limits(&self, who: &Principal, name: DriverName) -> Result<Value, Refusal>;
+
+    /// Sets those that differ from the host's, in place of what was set.
+    async fn set_driver_limits(&self, who: &Principal, name: DriverName, wanted: Map) -> Result<Value, Refusal>;
 
     /// Every lock that nodes share and that is held or waited for.
     async fn list_locks(&self, who: &Principal) -> Result<Value, Refusal>;

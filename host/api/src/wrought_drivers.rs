@@ -6,10 +6,9 @@
 //! | `GET /wrought/v1/drivers` | | 200, every driver with its versions |
 //! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions and their reports, and the uploads that were refused |
 //! | `DELETE /wrought/v1/drivers/{name}/versions/{digest}` | | 204; 409 while something refers to the version |
-//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` since the start and `rss_mib` of the host |
-//! | `POST /wrought/v1/drivers/{name}/activate` | `{"version": "<version or digest>", "grant": ["<capability>", ...]}`, both optional | 200, the record of the version |
+//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` and `driver_denials` (host calls refused for want of a grant) since the start, and `rss_mib` of the host |
 //!
-//! `digest` may be given in place of `version`. An error is `{"error": {"code": "...", "message":
+//! An error is `{"error": {"code": "...", "message":
 //! "..."}}`, with code `invalid` (400), `forbidden` (403), `not-found` (404), `method-not-allowed`
 //! (405), `conflict` (409), `too-large` (413), `internal` (500) or `unavailable` (503). A component
 //! that fails a check of its admission is `invalid`; one that asks for more than it is granted is a
@@ -20,25 +19,20 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get};
 use axum::{Extension, Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use wrought_conductor::{BrokenOff, DriverUpload, Refusal};
-use wrought_domain::{DriverName, Map, Principal};
+use wrought_domain::{DriverName, Principal};
 
 use crate::Api;
-use crate::call::{Unread, read};
 
 /// The header of a detached signature.
 const SIGNATURE: &str = "x-wrought-signature";
-
-/// Capabilities that one request may grant.
-const MAX_GRANTS: usize = 100;
 
 /// The routes.
 pub(crate) fn routes() -> Router<Api> {
@@ -46,7 +40,6 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/wrought/v1/stats", get(stats))
         .route("/wrought/v1/drivers", get(list))
         .route("/wrought/v1/drivers/{name}", get(show).put(upload))
-        .route("/wrought/v1/drivers/{name}/activate", post(activate))
         .route("/wrought/v1/drivers/{name}/versions/{digest}", delete(forget))
 }
 
@@ -90,7 +83,7 @@ impl IntoResponse for Refused {
     }
 }
 
-fn named(name: &str) -> Result<DriverName, Refused> {
+pub(crate) fn named(name: &str) -> Result<DriverName, Refused> {
     name.parse().map_err(|error: wrought_domain::id::InvalidId| Refused::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
@@ -145,40 +138,4 @@ async fn forget(
 ) -> Result<StatusCode, Refused> {
     api.service.delete_driver(&who, named(&name)?, digest).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The body of an activation.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Activation {
-    version: Option<String>,
-    digest: Option<String>,
-    grant: Vec<String>,
-}
-
-async fn activate(
-    State(api): State<Api>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
-    body: Body,
-) -> Result<Json<Value>, Refused> {
-    let name = named(&name)?;
-    let body = read(body, api.config.max_body_bytes).await.map_err(|unread| match unread {
-        Unread::TooLong => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the body ended early"),
-    })?;
-    let asked = match body.is_empty() {
-        true => Activation::default(),
-        // An object it must be: serde would take a list for the struct as well.
-        false => serde_json::from_slice(&body)
-            .and_then(|body: Map| serde_json::from_value(Value::Object(body)))
-            .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))?,
-    };
-    if asked.version.is_some() && asked.digest.is_some() {
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "give either version or digest"));
-    }
-    if asked.grant.len() > MAX_GRANTS {
-        return Err(Refused::new(StatusCode::BAD_REQUEST, format!("at most {MAX_GRANTS} capabilities can be granted at once")));
-    }
-    Ok(Json(api.service.activate_driver(&who, name, asked.version.or(asked.digest), asked.grant).await?))
 }

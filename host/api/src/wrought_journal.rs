@@ -39,7 +39,7 @@ pub(crate) fn routes() -> Router<Api> {
 }
 
 /// The query's arguments; an unknown one is refused.
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refused> {
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refused> {
     let read = Query::<T>::try_from_uri(uri);
     read.map(|Query(read)| read).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the query: {}", error.body_text())))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use serde_json::{Value, json};
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
@@ -203,25 +204,26 @@ impl Conductor {
     /// One call of one driver.
     pub(crate) async fn call_driver(&self, name: &DriverName, driver: &Driver, callee: Callee<'_>) -> (Outcome, Seen) {
         let node = callee.node;
-        let host_failed = |error: &dyn std::fmt::Display| {
+        let broken = |cause: fault::Cause| {
             let fault = Fault {
                 driver: name.clone(),
                 version: driver.about.version.clone(),
                 digest: driver.digest.clone(),
                 function: format!("{}.{}", callee.function.interface(), callee.function.name()),
                 host_calls: 0,
-                cause: fault::Cause::Host(error.to_string()),
+                cause,
             };
             (Outcome { answer: Err(fault), state: None, reports: Vec::new() }, Seen::default())
         };
-        let ports = match self.0.store.ports_of(node.uuid).await {
-            Ok(ports) => ports,
-            Err(error) => return host_failed(&error),
+        let host_failed = |error: StoreError| broken(fault::Cause::Host(error.to_string()));
+        if let Some(reason) = self.0.grants.revoked(&driver.digest) {
+            return broken(fault::Cause::Revoked { reason });
+        }
+        let (ports, state) = match self.0.store.call_inputs(node.uuid, name).await {
+            Ok(inputs) => inputs,
+            Err(error) => return host_failed(error),
         };
-        let state = match self.0.store.driver_state(node.uuid, name).await {
-            Ok(state) => state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default(),
-            Err(error) => return host_failed(&error),
-        };
+        let state = state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default();
         let step = callee.step.map(step_call);
         let header = self.header(name, driver, &callee, &ports, state);
         let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()).behind(name, driver));
@@ -231,15 +233,16 @@ impl Conductor {
         };
         let (completed, chunk) = match recorded {
             Ok(recorded) => recorded,
-            Err(error) => return host_failed(&error),
+            Err(error) => return host_failed(error),
         };
+        self.note_denied(node, name, driver, callee.operation, &completed.denied).await;
         self.0.stats.record(completed.cpu);
         let outcome = completed.record.outcome;
         log_outcome(node, name, driver, &callee, &outcome, completed.wall);
         let seen = Seen {
             power: world.power_seen(),
             reports: outcome.reports.clone(),
-            state: outcome.state.clone().map(|state| (name.clone(), state)).into_iter().collect(),
+            state: outcome.state.as_ref().map(|state| (name.clone(), written(state, driver))).into_iter().collect(),
             journal: chunk.into_iter().collect(),
         };
         (outcome, seen)
@@ -322,7 +325,7 @@ impl Conductor {
             started_at: now,
             seed: rand::random(),
             grants: Set::clone(&self.0.grants.of(name, &driver.digest)),
-            limits: self.0.catalog.runtime().limits(),
+            limits: self.0.catalog.runtime().limits_of(name),
             snapshot: Snapshot {
                 cause: match callee.cause {
                     Cause::First => task::Cause::First,
@@ -357,6 +360,11 @@ impl Conductor {
             other => Err(other),
         }
     }
+}
+
+/// A driver's state as the store takes it, with the version that wrote it.
+fn written(state: &DriverState, driver: &Driver) -> Value {
+    json!({"operation": state.operation, "node": state.node, "schema": driver.about.schemas.writes, "digest": driver.digest})
 }
 
 fn step_call(step: &Step) -> StepCall {

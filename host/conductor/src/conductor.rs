@@ -12,13 +12,15 @@ use wrought_drivers::Catalog;
 use wrought_drivers::journal::Moment;
 use wrought_engine::{Advance, Event, Impossible, Lifecycle, Returned, Settings, step};
 use wrought_hardware::agent::AgentClients;
+use wrought_hardware::driver_http::DriverHttp;
 use wrought_hardware::image::Images;
 use wrought_hardware::redfish::RedfishRegistry;
-use wrought_hardware::{AgentConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig, References, SecretsConfig};
+use wrought_hardware::{AgentConfig, DriverHttpConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig, References, SecretsConfig};
 use wrought_storage::{Commit, NodeRef, Store, StoreError};
 
 use crate::Refusal;
 use crate::agents::Agents;
+use crate::artifacts::{Artifacts, ArtifactsError, ArtifactsSetup};
 use crate::clock::Clock;
 use crate::config::{ConductorConfig, DeployConfig};
 use crate::grants::Grants;
@@ -55,9 +57,13 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) grants: Grants,
+    /// Decisions about drivers are made one at a time.
+    pub(crate) deciding: tokio::sync::Mutex<()>,
     pub(crate) machines: Machines,
     pub(crate) clients: AgentClients,
     pub(crate) images: Images,
+    pub(crate) http: DriverHttp,
+    pub(crate) artifacts: Artifacts,
     pub(crate) agents: Agents,
     pub(crate) journal: JournalConfig,
     pub(crate) journals: Journals,
@@ -81,6 +87,10 @@ pub struct Hardware {
     pub image: ImageConfig,
     /// `[secrets]`.
     pub secrets: SecretsConfig,
+    /// `[driver_http]`.
+    pub driver_http: DriverHttpConfig,
+    /// The ports of this host's own API, which drivers never reach.
+    pub own_ports: Vec<u16>,
 }
 
 /// What a conductor is made of.
@@ -97,6 +107,8 @@ pub struct Setup {
     pub hardware: Hardware,
     /// `[journal]`.
     pub journal: JournalConfig,
+    /// Files for drivers to hand on.
+    pub artifacts: ArtifactsSetup,
     /// The time that the lifecycle goes by.
     pub clock: Clock,
     /// Told of every host call of operations, for tests that stop the host there.
@@ -126,6 +138,9 @@ pub enum StartError {
     /// The settings of the hardware's clients.
     #[error(transparent)]
     Hardware(#[from] HardwareError),
+    /// The artifacts' folder.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactsError),
 }
 
 impl Conductor {
@@ -134,8 +149,9 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, hardware, journal, clock, passing } = setup;
+        let Setup { store, catalog, conductor: config, deploy, hardware, journal, artifacts, clock, passing } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
+        let artifacts = Artifacts::open(artifacts, &store).await?;
         let conductor = Self(Arc::new(Inner {
             settings: config.settings(),
             config,
@@ -148,6 +164,7 @@ impl Conductor {
             store,
             catalog,
             grants: Grants::default(),
+            deciding: tokio::sync::Mutex::default(),
             machines: Machines {
                 redfish: RedfishRegistry::new(hardware.redfish),
                 fake: FakeBmcs::new(FAKE_MACHINES),
@@ -155,6 +172,8 @@ impl Conductor {
             },
             clients: AgentClients::new(hardware.agent),
             images: Images::new(hardware.image)?,
+            http: DriverHttp::new(hardware.driver_http, hardware.own_ports)?,
+            artifacts,
             agents: Agents::default(),
             journal,
             journals: Journals::default(),
@@ -167,6 +186,7 @@ impl Conductor {
             stopping: CancellationToken::new(),
         }));
         conductor.load_drivers().await?;
+        conductor.load_limits().await?;
         conductor.load_locks().await?;
         conductor.recover().await?;
         conductor.keep_house();
@@ -201,6 +221,11 @@ impl Conductor {
     /// How long driver calls take.
     pub fn call_times(&self) -> CallTimes {
         self.0.stats.times()
+    }
+
+    /// Host calls of drivers that were refused for want of a grant, since the host started.
+    pub fn denials(&self) -> u64 {
+        self.0.stats.denials()
     }
 
     /// The time that the lifecycle goes by.
@@ -280,6 +305,13 @@ impl Conductor {
             if tag.as_ref().is_some_and(|tag| *tag != Tag::of(&held.operation)) {
                 return Err(Impossible::Late.into());
             }
+            // What a revoked version answers leads to nothing any more; while a call of it is in flight, its next host call ends it.
+            let revoked = matches!(event, Event::Revoked(_)) || tag.is_some() && matches!(event, Event::Returned(_));
+            let event = match self.revoked_pin(&held.operation).filter(|_| revoked) {
+                Some(_) if tag.is_none() && held.operation.waiting.is_none() => return Err(Impossible::Late.into()),
+                Some(text) => Event::Revoked(text),
+                None => event.clone(),
+            };
             let before = Lifecycle { node: held.node.clone(), operation: Some(held.operation.clone()) };
             let mut lifecycle = before.clone();
             seen.apply(&mut lifecycle.node);
@@ -293,10 +325,10 @@ impl Conductor {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
             }
-            let documents = seen.documents();
-            let commit = Commit { advance: &advance, revision, fence, driver_state: &documents, journal: &seen.journal, user: &user };
+            let commit = Commit { advance: &advance, revision, fence, driver_state: &seen.state, journal: &seen.journal, user: &user };
             match self.0.store.commit(commit).await {
                 Ok(revision) => {
+                    self.judge_trial(&before, &advance, &event);
                     self.take(id, &gate, &mut inside, advance, revision);
                     return Ok(());
                 }

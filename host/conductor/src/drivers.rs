@@ -1,17 +1,19 @@
-//! Drivers from the operator's side: activation with grants, listing.
+//! Drivers from the operator's side: which there are at the start, listing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use wrought_domain::rollout::Rollout;
 use wrought_domain::{Digest, DriverName, Principal};
 use wrought_drivers::shipped::{self, Shipped};
-use wrought_drivers::{Driver, Grants as Set};
-use wrought_storage::{ActiveDriver, DriverStatus, DriverVersion, StoreError};
+use wrought_drivers::{Driver, Grants as Set, InForce};
+use wrought_storage::{ActiveDriver, Decision, DriverStatus, DriverVersion, StoreError};
 
-use crate::audit::administrator;
 use crate::conductor::Conductor;
-use crate::uploads::{self, refused};
+use crate::trail::{done, object_of};
+use crate::uploads;
 use crate::{Refusal, convert};
 
 /// Marks the description of a version that came with a host.
@@ -29,32 +31,50 @@ impl Conductor {
                 Err(error) => tracing::warn!(driver = %name, %error, "a grant is not understood and not given"),
             }
         }
+        for (digest, reason) in self.0.store.revocations().await? {
+            self.0.grants.revoke(&digest, reason);
+        }
+        let mut rollouts = self.0.store.rollouts().await?;
         let mut active = self.0.store.active().await?;
         for shipped in shipped::all() {
-            if let Some(driver) = self.load_shipped(&shipped, &active).await? {
+            let rollout = rollouts.entry(shipped.name.clone()).or_default();
+            if let Some(driver) = self.load_shipped(&shipped, &active, rollout).await? {
                 active.retain(|active| active.name != shipped.name);
-                self.0.catalog.publish(shipped.name, driver);
+                active.push(ActiveDriver { name: shipped.name, digest: driver.digest.clone(), generation: 0 });
             }
         }
-        let loading = active.into_iter().map(async |active| {
-            let loaded = self.0.catalog.version(&active.digest).await;
-            (active, loaded)
+        let names: BTreeSet<DriverName> = active.iter().map(|active| active.name.clone()).chain(rollouts.keys().cloned()).collect();
+        let loading = names.into_iter().map(|name| {
+            let digest = active.iter().find(|active| active.name == name).map(|active| active.digest.clone());
+            let rollout = rollouts.remove(&name).unwrap_or_default();
+            async move {
+                let canary = rollout.canary.as_ref().map(|canary| canary.digest.clone());
+                let in_force =
+                    InForce { active: self.load(&name, digest).await, canary: self.load(&name, canary).await, rollout: Arc::new(rollout) };
+                (name, in_force)
+            }
         });
         let mut loaded = futures::stream::iter(loading).buffered(LOADING);
-        while let Some((active, loaded)) = loaded.next().await {
-            match loaded {
-                Ok(driver) => self.0.catalog.publish(active.name, driver),
-                // One bad driver does not stop the host: its nodes stay readable, its verbs are refused by name.
-                Err(error) => {
-                    tracing::error!(driver = %active.name, digest = active.digest.short(), %error, "an active driver cannot be loaded")
-                }
-            }
+        while let Some((name, in_force)) = loaded.next().await {
+            self.0.catalog.publish(name, in_force);
         }
         Ok(())
     }
 
+    /// A version that is in force. One bad driver does not stop the host: its nodes stay readable, its verbs are refused by name.
+    async fn load(&self, name: &DriverName, digest: Option<Digest>) -> Option<Arc<Driver>> {
+        let digest = digest?;
+        let loaded = self.0.catalog.version(&digest).await;
+        loaded.inspect_err(|error| tracing::error!(driver = %name, digest = digest.short(), %error, "a driver cannot be loaded")).ok()
+    }
+
     /// Loads and grants a driver of the binary; answers it if it is the one that serves under its name.
-    async fn load_shipped(&self, shipped: &Shipped, active: &[ActiveDriver]) -> Result<Option<Arc<Driver>>, StoreError> {
+    async fn load_shipped(
+        &self,
+        shipped: &Shipped,
+        active: &[ActiveDriver],
+        rollout: &mut Rollout,
+    ) -> Result<Option<Arc<Driver>>, StoreError> {
         let admitted = match self.0.catalog.shipped(shipped).await {
             Ok(admitted) => admitted,
             Err(error) => {
@@ -82,60 +102,20 @@ impl Conductor {
         }
         // A newer host brings a newer driver; one that an operator uploaded stays.
         let chosen = active.iter().find(|active| active.name == shipped.name);
-        if !chosen.is_none_or(|chosen| came_with_a_host(&chosen.digest)) {
+        if !chosen.is_none_or(|chosen| came_with_a_host(&chosen.digest)) || self.0.grants.revoked(&driver.digest).is_some() {
             return Ok(None);
         }
         if chosen.is_none_or(|chosen| chosen.digest != driver.digest) {
-            self.0.store.activate(&shipped.name, &driver.digest).await?;
+            if let Some(former) = chosen {
+                rollout.leave(former.digest.clone());
+            }
+            let detail = json!({"version": driver.about.version, "digest": driver.digest});
+            let record = done(&Principal::host(), "driver.activate", object_of(&shipped.name), "it came with this host".into(), detail);
+            let decision = Decision::new(shipped.name.clone(), record);
+            let (active, rollout) = (Some(Some(driver.digest.clone())), Some(rollout.clone()));
+            self.0.store.decide(Decision { active, rollout, ..decision }).await?;
         }
         Ok(Some(driver))
-    }
-
-    /// Puts a version in force for operations that begin from now on, and grants what is named
-    /// beside what was granted before. Without a version: the newest.
-    ///
-    /// # Errors
-    /// [`Refusal::NotFound`] without the version; [`Refusal::Conflict`] when it asks for more than
-    /// is granted, naming what is missing.
-    pub async fn activate_driver(
-        &self,
-        who: &Principal,
-        name: DriverName,
-        wanted: Option<String>,
-        grant: Vec<String>,
-    ) -> Result<Value, Refusal> {
-        administrator(who)?;
-        let versions = self.versions_of(&name).await?;
-        let version = choose(&versions, wanted.as_deref())
-            .ok_or_else(|| Refusal::NotFound(format!("Driver {name} has no version {}.", wanted.as_deref().unwrap_or("at all"))))?
-            .clone();
-        let granted = Set::of(&grant).map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let driver = self.0.catalog.version(&version.digest).await.map_err(|rejected| refused(&rejected))?;
-        let all = self.0.grants.of(&name, &driver.digest).union(&granted);
-        let missing = all.missing(&driver.requested);
-        if !missing.is_empty() {
-            return Err(Refusal::Conflict(format!(
-                "Driver {name} {version} requests {requested}; not granted: {}. Grant them with: wrought driver activate {name} {version} \
-                 --grant {requested}",
-                missing.join(", "),
-                version = version.version,
-                requested = driver.requested,
-            )));
-        }
-        if !grant.is_empty() {
-            self.0.store.set_grants(&name, all.names()).await.map_err(convert::refusal)?;
-            self.0.grants.grant(&name, all);
-        }
-        let (this, named) = (self.clone(), name.clone());
-        self.through(async move {
-            this.0.store.activate(&named, &driver.digest).await.map_err(convert::refusal)?;
-            this.0.catalog.publish(named, driver);
-            Ok(())
-        })
-        .await?;
-        tracing::info!(driver = %name, version = %version.version, digest = version.digest.short(), "driver activated");
-        let kept = self.versions_of(&name).await?.into_iter().find(|kept| kept.digest == version.digest).unwrap_or(version);
-        Ok(self.shown(&kept))
     }
 
     /// Every driver with its versions.
@@ -178,7 +158,7 @@ impl Conductor {
     /// The active drivers that can be a node's `deploy_interface`.
     pub fn deploy_interfaces(&self) -> Vec<String> {
         let generation = self.0.catalog.current();
-        let usable = generation.active.keys().filter(|name| {
+        let usable = generation.drivers.keys().filter(|name| {
             generation
                 .chain(name)
                 .is_ok_and(|chain| wrought_drivers::serving(&chain, wrought_domain::Function::ExecuteDeployStep).is_some())
@@ -194,12 +174,14 @@ impl Conductor {
         Ok(versions)
     }
 
-    fn driver_document(&self, name: &DriverName, versions: &[DriverVersion]) -> Value {
+    pub(crate) fn driver_document(&self, name: &DriverName, versions: &[DriverVersion]) -> Value {
         let active = versions.iter().find(|version| version.status == DriverStatus::Active);
+        let rollout = self.0.catalog.current().drivers.get(name).map(|driver| driver.rollout.clone()).unwrap_or_default();
         json!({
             "name": name,
             "active": active.map(|version| json!({"version": version.version, "digest": version.digest})),
             "granted": active.map(|version| self.0.grants.of(name, &version.digest).names()).unwrap_or_default(),
+            "canary": rollout.canary, "paused": rollout.paused, "former": rollout.former,
             "versions": versions.iter().map(|version| self.shown(version)).collect::<Vec<_>>(),
         })
     }
@@ -222,21 +204,9 @@ impl Conductor {
             "uploaded_at": version.uploaded_at.to_string(), "uploaded_by": version.uploaded_by,
             "uploaded_from": version.uploaded_from, "signature": version.signature, "requested": version.requested,
             "granted": granted.names(), "missing": granted.missing(&requested), "description": version.description,
+            "revoked": self.0.grants.revoked(&version.digest),
         })
     }
-}
-
-/// A version by its number or its digest (whole or its beginning); the one uploaded last where
-/// several match, or where none is named.
-fn choose<'a>(versions: &'a [DriverVersion], wanted: Option<&str>) -> Option<&'a DriverVersion> {
-    let is = |version: &&DriverVersion| match wanted {
-        None => true,
-        Some(text) => {
-            let hex = text.strip_prefix("sha256:").unwrap_or(text);
-            version.version == text || (hex.len() >= 8 && version.digest.hex().starts_with(hex))
-        }
-    };
-    versions.iter().filter(is).max_by_key(|version| version.uploaded_at)
 }
 
 impl From<StoreError> for Refusal {

@@ -26,6 +26,8 @@ pub struct JournalConfig {
     pub max_operation_kib: u32,
     /// Days after which an operation that has ended is dropped from the journal.
     pub keep_days: u32,
+    /// Days after which a record of the audit is dropped: who decided what about drivers, and what was denied to them.
+    pub audit_days: u32,
     /// MiB that all operations together may take; then those that ended first are dropped.
     pub max_mib: u32,
     /// Nothing is recorded, so nothing can be resumed: for measuring what the journal costs.
@@ -36,7 +38,7 @@ pub struct JournalConfig {
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        Self { max_operation_kib: 64, keep_days: 30, max_mib: 1024, off: false }
+        Self { max_operation_kib: 64, keep_days: 30, audit_days: 400, max_mib: 1024, off: false }
     }
 }
 

@@ -11,6 +11,7 @@
 //! that waits costs a timer. Nothing is carried out before it is stored.
 
 mod agents;
+mod artifacts;
 mod audit;
 mod clock;
 mod command;
@@ -24,6 +25,7 @@ mod gate;
 mod grants;
 mod house;
 mod journal;
+mod limits;
 mod locks;
 mod machine;
 mod nodes;
@@ -32,13 +34,17 @@ mod recovery;
 mod refusal;
 mod request;
 mod rules;
+mod rollout;
 mod secrets;
 mod seen;
+mod selection;
 mod stats;
+mod trail;
 mod uploads;
 
 mod world;
 
+pub use artifacts::{ArtifactTicket, ArtifactUpload, ArtifactsConfig, ArtifactsError, ArtifactsSetup};
 pub use clock::Clock;
 pub use conductor::{Conductor, Hardware, Passed, Passing, Setup, StartError};
 pub use config::{ConductorConfig, DeployConfig};
@@ -46,6 +52,7 @@ pub use export::{Export, ExportError, RecordedCall, RecordedDriver, RecordedOper
 pub use journal::JournalConfig;
 pub use recovery::{EFFECTS, EffectRule, Planned, RecoveryAction, RecoveryPlan};
 pub use refusal::Refusal;
+pub use rollout::{DriverDecision, RevokeRequest};
 pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
 pub use rules::{check_steps, check_unprotected, check_verb, not_in_state};
 pub use stats::CallTimes;

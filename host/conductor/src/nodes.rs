@@ -177,7 +177,7 @@ impl Conductor {
         }
         let generation = self.0.catalog.current();
         let deploy = hardware.default_of("deploy");
-        if let Some(driver) = generation.active.iter().find(|(name, _)| name.as_str() == deploy).map(|(_, driver)| driver) {
+        if let Some(driver) = deploy.parse().ok().and_then(|name| generation.active(&name)) {
             let of_driver =
                 driver.about.properties.iter().map(|(name, text)| (name.trim_start_matches("driver_info/").to_owned(), text.clone()));
             let new: Vec<(String, String)> = of_driver.filter(|(name, _)| !all.iter().any(|(known, _)| known == name)).collect();

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 use wrought_domain::state::ProvisionState;
-use wrought_domain::{DriverName, ErrorKind, Function, Node, NodeId, OperationId, Principal, Verb};
+use wrought_domain::{ErrorKind, Function, Node, NodeId, OperationId, Principal, Verb};
 use wrought_drivers::serving;
 use wrought_engine::{Advance, Event, Impossible, Kind, Lifecycle, Operation, Pin, PowerTarget, Request, Returned, begin};
 use wrought_hardware::config_drive;
@@ -62,7 +62,7 @@ impl Conductor {
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
         let (this, who) = (self.clone(), who.clone());
         let request = ProvisionRequest::default();
-        self.through(async move { this.begin_with(&who, stored, Kind::Power(target), request, Vec::new(), timeout_s).await }).await
+        self.through(async move { this.begin_with(&who, stored, Kind::Power(target), request, (OperationId(Uuid::new_v4()), Vec::new()), timeout_s).await }).await
     }
 
     /// `manage` from a failed state or from `available`: nothing is done with the machine.
@@ -80,11 +80,12 @@ impl Conductor {
         if let Some(host) = stored.value.reservation.clone() {
             return Err(Refusal::Locked { node: stored.value.uuid, host });
         }
+        let id = OperationId(Uuid::new_v4());
         if kind == Kind::Verify {
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-            return self.begin_with(who, stored, kind, request, Vec::new(), None).await;
+            return self.begin_with(who, stored, kind, request, (id, Vec::new()), None).await;
         }
-        let chain = self.chain(&stored.value)?;
+        let chain = self.select(&stored.value, id).await?;
         for function in needed(kind, &stored.value, self.0.settings.automated_clean) {
             if serving(&chain, function).is_none() {
                 return Err(refused(missing(&chain, function)));
@@ -102,7 +103,7 @@ impl Conductor {
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
             self.call_validate(&stored.value, &chain).await.map_err(refused)?;
         }
-        self.begin_with(who, stored, kind, request, chain, None).await
+        self.begin_with(who, stored, kind, request, (id, chain), None).await
     }
 
     async fn begin_with(
@@ -111,7 +112,7 @@ impl Conductor {
         stored: Stored<Node>,
         kind: Kind,
         request: ProvisionRequest,
-        chain: Chain,
+        (operation, chain): (OperationId, Chain),
         power_timeout: Option<u32>,
     ) -> Result<(), Refusal> {
         let Stored { mut value, revision, .. } = stored;
@@ -125,7 +126,7 @@ impl Conductor {
             value.driver_internal_info.insert("wrought_driver_calls".into(), 0.into());
         }
         let begun = Request {
-            id: OperationId(Uuid::new_v4()),
+            id: operation,
             kind,
             principal: who.clone(),
             drivers: chain.iter().map(|(name, driver)| Pin { name: name.clone(), digest: driver.digest.clone() }).collect(),
@@ -163,12 +164,6 @@ impl Conductor {
         }
     }
 
-    /// The drivers in force for a node: its deploy interface, and that one's bases.
-    pub(crate) fn chain(&self, node: &Node) -> Result<Chain, Refusal> {
-        let name = &node.interfaces.deploy;
-        let name: DriverName = name.parse().map_err(|error: wrought_domain::id::InvalidId| Refusal::Invalid(error.to_string()))?;
-        self.0.catalog.current().chain(&name).map_err(|broken| Refusal::Invalid(broken.to_string()))
-    }
 }
 
 /// The functions without which a verb is refused: a missing one never counts as done.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wrought_domain::{DriverName, Node, PowerState};
 use wrought_drivers::contract::report::Kind;
-use wrought_drivers::{DriverState, Report};
+use wrought_drivers::Report;
 use wrought_storage::JournalWrite;
 
 /// Findings of one command.
@@ -13,8 +13,8 @@ pub(crate) struct Seen {
     pub(crate) power: Option<PowerState>,
     /// What the driver reported.
     pub(crate) reports: Vec<Report>,
-    /// The driver's state.
-    pub(crate) state: Vec<(DriverName, DriverState)>,
+    /// The state of each driver, as the store takes it.
+    pub(crate) state: Vec<(DriverName, Value)>,
     /// The last chunks of the driver calls.
     pub(crate) journal: Vec<JournalWrite>,
 }
@@ -40,11 +40,6 @@ impl Seen {
                 _ => {}
             }
         }
-    }
-
-    /// The driver's state as the store takes it.
-    pub(crate) fn documents(&self) -> Vec<(DriverName, Value)> {
-        self.state.iter().filter_map(|(driver, state)| Some((driver.clone(), serde_json::to_value(state).ok()?))).collect()
     }
 }
 

@@ -1,5 +1,6 @@
-//! How long driver calls take.
+//! How long driver calls take, and what was denied to drivers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,12 +27,15 @@ struct Ring {
 }
 
 #[derive(Default)]
-pub(crate) struct Stats(Mutex<Ring>);
+pub(crate) struct Stats {
+    calls: Mutex<Ring>,
+    denied: AtomicU64,
+}
 
 impl Stats {
     pub(crate) fn record(&self, cpu: Duration) {
         let micros = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX);
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         ring.count = ring.count.saturating_add(1);
         let next = ring.next;
         match ring.micros.get_mut(next) {
@@ -41,9 +45,18 @@ impl Stats {
         ring.next = next.saturating_add(1) % WINDOW;
     }
 
+    /// Adds host calls that were refused for want of a grant.
+    pub(crate) fn denied(&self, count: u64) {
+        self.denied.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn denials(&self) -> u64 {
+        self.denied.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn times(&self) -> CallTimes {
         let (mut micros, count) = {
-            let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let ring = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             (ring.micros.clone(), ring.count)
         };
         micros.sort_unstable();

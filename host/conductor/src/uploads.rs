@@ -46,6 +46,9 @@ impl Conductor {
         administrator(who)?;
         let DriverUpload { from, length, signature, body } = upload;
         let uploaded = self.0.catalog.receive(length, body).await.map_err(|rejected| refused(&rejected))?;
+        if let Some(reason) = self.0.grants.revoked(uploaded.digest()) {
+            return Err(Refusal::Conflict(format!("This component ({}) was revoked: {reason}. Build another version.", uploaded.digest().short())));
+        }
         let (this, who) = (self.clone(), who.clone());
         // It is whole: that the sender does not wait for the answer changes nothing.
         self.through(async move {

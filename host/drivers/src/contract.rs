@@ -21,6 +21,8 @@ pub(crate) mod imports {
                 import baremetal:deploy/redfish@0.1.0;
                 import baremetal:deploy/image@0.1.0;
                 import baremetal:deploy/report@0.1.0;
+                import baremetal:deploy/http@0.1.0;
+                import baremetal:deploy/artifact@0.1.0;
                 import baremetal:deploy/log@0.1.0;
                 import baremetal:deploy/events@0.1.0;
             }
@@ -50,8 +52,19 @@ exported!(deploy_export, "baremetal:deploy/deploys");
 exported!(steps_export, "baremetal:deploy/steps-deploys");
 exported!(cleaning_export, "baremetal:deploy/cleans");
 
+/// Bindings of `state-schema`, which shares no types with the others.
+pub(crate) mod schema_export {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "baremetal:deploy/keeps-state",
+        exports: { default: async },
+    });
+}
+
 pub(crate) use imports::baremetal::deploy as import;
 
-pub use import::{agent, boot, events, image, log, redfish, report, state, task, types};
+pub use import::{agent, artifact, boot, events, http, image, log, redfish, report, state, task, types};
+
+pub use schema_export::exports::baremetal::deploy::state_schema::Schemas;
 
 pub use driver_export::exports::baremetal::deploy::driver::Description;

@@ -6,6 +6,7 @@ use wrought_domain::{Digest, DriverName, Function, Step};
 use crate::contract::cleaning_export::CleansIndices;
 use crate::contract::deploy_export::DeploysIndices;
 use crate::contract::driver_export::IdentifiedIndices;
+use crate::contract::schema_export::KeepsStateIndices;
 use crate::contract::steps_export::StepsDeploysIndices;
 use crate::grants::Grants;
 use crate::state::CallState;
@@ -40,6 +41,24 @@ pub struct About {
     pub steps: Vec<Step>,
     /// What it reads from a node: name and description.
     pub properties: Vec<(String, String)>,
+    /// The forms of its state.
+    #[serde(default)]
+    pub schemas: Schemas,
+}
+
+/// The forms in which a driver keeps its state (`wit/state-schema.wit`).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Schemas {
+    /// What it writes.
+    pub writes: u32,
+    /// What it can read, this one included.
+    pub reads: Vec<u32>,
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        Self { writes: 1, reads: vec![1] }
+    }
 }
 
 /// A linked component's exports.
@@ -50,6 +69,7 @@ pub(crate) struct Bindings {
     pub(crate) deploy: Option<DeploysIndices>,
     pub(crate) steps: Option<StepsDeploysIndices>,
     pub(crate) cleaning: Option<CleansIndices>,
+    pub(crate) schema: Option<KeepsStateIndices>,
 }
 
 impl std::fmt::Debug for Driver {

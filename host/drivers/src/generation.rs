@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wrought_domain::{DriverName, Function};
+use wrought_domain::rollout::Rollout;
+use wrought_domain::{DriverName, Function, Node};
 
 use crate::driver::Driver;
 
@@ -12,12 +13,42 @@ use crate::driver::Driver;
 pub struct Generation {
     /// Grows by one with every change.
     pub id: u64,
-    /// The version of each name that a new operation takes.
-    pub active: BTreeMap<DriverName, Arc<Driver>>,
+    /// What serves under each name.
+    pub drivers: BTreeMap<DriverName, InForce>,
+}
+
+/// What serves under a name.
+#[derive(Debug, Clone, Default)]
+pub struct InForce {
+    /// The version that new operations take.
+    pub active: Option<Arc<Driver>>,
+    /// The version on trial, which some of them take.
+    pub canary: Option<Arc<Driver>>,
+    /// What was decided beside.
+    pub rollout: Arc<Rollout>,
+}
+
+impl InForce {
+    /// One version for all.
+    pub fn of(active: Arc<Driver>) -> Self {
+        Self { active: Some(active), ..Self::default() }
+    }
+
+    /// The version that a new operation on `node` takes; `roll` is a number from 0 to 99, by chance.
+    pub fn choose(&self, node: &Node, roll: u8) -> Option<&Arc<Driver>> {
+        let trial = self.rollout.canary.as_ref().filter(|trial| trial.takes(node, roll));
+        let trial = trial.and_then(|trial| self.canary.as_ref().filter(|driver| driver.digest == trial.digest));
+        trial.or(self.active.as_ref())
+    }
 }
 
 impl Generation {
-    /// A driver and its bases, its own first. What one does not export, the next serves.
+    /// The version in force under a name.
+    pub fn active(&self, name: &DriverName) -> Option<&Arc<Driver>> {
+        self.drivers.get(name).and_then(|driver| driver.active.as_ref())
+    }
+
+    /// The versions in force of a driver and its bases, its own first. What one does not export, the next serves.
     ///
     /// # Errors
     /// The name that is not active, or a circle of bases.
@@ -28,7 +59,7 @@ impl Generation {
             if chain.iter().any(|(seen, _)| *seen == name) {
                 return Err(BrokenChain::Circle(name));
             }
-            let driver = self.active.get(&name).cloned().ok_or_else(|| BrokenChain::NotActive(name.clone()))?;
+            let driver = self.active(&name).cloned().ok_or_else(|| BrokenChain::NotActive(name.clone()))?;
             next = driver.about.base.clone();
             chain.push((name, driver));
         }

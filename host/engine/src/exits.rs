@@ -20,6 +20,8 @@ pub enum FailureKind {
     Aborted,
     /// An operator broke the node's lock.
     Unlocked,
+    /// An operator revoked the driver's version.
+    Revoked,
 }
 
 impl Default for FailureKind {
@@ -74,6 +76,7 @@ fn advice(failure: FailureKind) -> Option<&'static str> {
         FailureKind::Steps => "correct the steps",
         FailureKind::Timeout => "see why the machine took so long (its console, controller and network)",
         FailureKind::Aborted => return None,
+        FailureKind::Revoked => "put another version of the driver in force, and look at the machine, which was left as it was",
         FailureKind::Unlocked => "look at the machine first, because nobody knows how far it came",
     })
 }

@@ -265,6 +265,9 @@ pub enum Event {
         /// Why, in the operator's words; cut to what an error has room for.
         reason: String,
     },
+    /// A version of a driver that the operation runs on was revoked, and no call of it is in flight any more: the operation ends
+    /// at once, and the machine is left as it is. The text names the driver, the version and the reason.
+    Revoked(String),
     /// The host stopped and is back; nothing is known of the end of the command in flight.
     Interrupted {
         /// How long the host was down: this time counts against no deadline.
@@ -390,6 +393,8 @@ pub struct Settings {
     pub poll_min_ms: u32,
     /// Milliseconds that this spacing grows to.
     pub poll_max_ms: u32,
+    /// Seconds that a driver may ask to wait at most, whatever time it gives.
+    pub max_wait: u32,
 }
 
 impl Default for Settings {
@@ -402,6 +407,7 @@ impl Default for Settings {
             automated_clean: true,
             poll_min_ms: 500,
             poll_max_ms: 5000,
+            max_wait: 604_800,
         }
     }
 }

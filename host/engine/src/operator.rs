@@ -61,8 +61,26 @@ impl Run<'_> {
         self.fail_now()
     }
 
+    /// Ends because nothing may run on the driver any more: its clean-up neither.
+    pub(crate) fn revoked(&mut self, text: &str) -> Result<(), Impossible> {
+        let text = format!("{} while {}", cut(text, MAX_WORDS), self.at());
+        let text = match &self.operation.failure {
+            Some(first) => followed(&first.text, &format!("Then {text}")),
+            None => text,
+        };
+        let cleans = matches!(self.operation.kind, Kind::Clean | Kind::ManualClean);
+        self.operation.failure = Some(Failure { text, kind: FailureKind::Revoked, aborted: false, in_step: cleans });
+        self.operation.waiting = None;
+        self.apply_if_allowed(Transition::Resume);
+        self.fail_now()
+    }
+
     /// What the operation is at, for people.
     fn doing(&self) -> String {
+        format!("while {}", self.at())
+    }
+
+    fn at(&self) -> String {
         let what = match (self.operation.current(), self.operation.phase.function()) {
             (Some(step), _) => format!("step {}", step.id()),
             (None, Some(function)) => format!("{}.{}", function.interface(), function.name()),
@@ -70,9 +88,9 @@ impl Run<'_> {
             (None, None) => "the power state was changed".into(),
         };
         match (self.operation.waiting.is_some(), self.operation.phase.function()) {
-            (true, Some(_)) => format!("while {what} waited"),
-            (false, Some(_)) => format!("while {what} was executing"),
-            (_, None) => format!("while {what}"),
+            (true, Some(_)) => format!("{what} waited"),
+            (false, Some(_)) => format!("{what} was executing"),
+            (_, None) => what,
         }
     }
 

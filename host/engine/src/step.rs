@@ -101,6 +101,7 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
         Event::Abort => run.abort()?,
         Event::Delete { principal } => run.delete_instead(principal)?,
         Event::Unlocked { principal, reason } => run.unlocked(&principal, &reason)?,
+        Event::Revoked(text) => run.revoked(&text)?,
         Event::Interrupted { down } => run.interrupted(down)?,
     }
     Ok(run.advance())
@@ -168,10 +169,12 @@ impl<'a> Run<'a> {
 
     /// Stores a wait, and has it tested at once.
     pub(crate) fn wait(&mut self, wait: Wait, retry: bool) {
-        let timeout = if wait.timeout_s == 0 { self.default_timeout(&wait.condition) } else { wait.timeout_s };
+        let longest = if self.settings.max_wait == 0 { u32::MAX } else { self.settings.max_wait };
+        let timeout = if wait.timeout_s == 0 { self.default_timeout(&wait.condition) } else { wait.timeout_s.min(longest) };
         let deadline = later(self.now, i64::from(timeout) * 1000);
-        // A time that has to pass is never cut short by a time-out.
-        let deadline = wait.condition.earliest().map_or(deadline, |at| deadline.max(at));
+        // A time that has to pass is not cut short by a time-out, unless it is longer than anything may last.
+        let passes = wait.condition.earliest().map(|at| at.min(later(self.now, i64::from(longest) * 1000)));
+        let deadline = passes.map_or(deadline, |at| deadline.max(at));
         self.apply_if_allowed(Transition::Wait);
         self.operation.waiting = Some(Waiting {
             condition: wait.condition.clone(),

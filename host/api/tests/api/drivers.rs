@@ -3,7 +3,10 @@ use http::Request;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use wrought_api::ApiConfig;
+use wrought_conductor::{DriverDecision, RevokeRequest};
 use wrought_domain::DriverName;
+use wrought_domain::rollout::Bounds;
+use wrought_storage::AuditQuery;
 
 use crate::host::{Asked, Host};
 
@@ -97,12 +100,17 @@ async fn a_component_is_uploaded_and_activated() {
     assert_eq!(missing.status.as_u16(), 409, "{missing:?}");
     assert_eq!(missing.json()["error"], json!({"code": "conflict", "message": "missing grants: agent, power"}));
     host.post(path, json!({"version": "1.0.0", "grant": ["agent", "power"]})).await.expect(200);
-    host.post(path, json!({"digest": "sha256:00", "grant": ["agent"]})).await.expect(200);
+    host.post(path, json!({"digest": "sha256:00", "grant": ["agent"], "reason": "it is better"})).await.expect(200);
+    let activate = |version: &str, grant: &[&str], reason: Option<&str>| DriverDecision::Activate {
+        version: Some(version.into()),
+        grant: grant.iter().map(|name| (*name).to_owned()).collect(),
+        reason: reason.map(str::to_owned),
+    };
     assert_eq!(
         host.asked(),
         [
-            Asked::Activate(acme.clone(), Some("1.0.0".into()), vec!["agent".into(), "power".into()]),
-            Asked::Activate(acme, Some("sha256:00".into()), vec!["agent".into()]),
+            Asked::Decide(acme.clone(), activate("1.0.0", &["agent", "power"], None)),
+            Asked::Decide(acme, activate("sha256:00", &["agent"], Some("it is better"))),
         ]
     );
     for wrong in [json!({"version": "1", "digest": "2"}), json!({"versoin": "1"}), json!([]), json!({"grant": "all"})] {
@@ -112,6 +120,71 @@ async fn a_component_is_uploaded_and_activated() {
     assert_eq!(host.get("/wrought/v1/drivers/none").await.expect(404).json()["error"]["code"], "not-found");
     assert_eq!(host.get("/wrought/v1/nothing").await.expect(404).json()["error"]["code"], "not-found");
     assert_eq!(host.post("/wrought/v1/drivers", json!({})).await.expect(405).json()["error"]["code"], "method-not-allowed");
+}
+
+#[tokio::test]
+async fn decisions_are_read_as_they_are_documented() {
+    let host = Host::new().await;
+    let acme: DriverName = "acme".parse().unwrap();
+    let path = |verb: &str| format!("/wrought/v1/drivers/acme/{verb}");
+    let canary = json!({
+        "version": "2.0.0", "percent": 20, "selector": {"traits": ["CUSTOM_GPU"], "resource_class": "gold"},
+        "bounds": {"max_failure_percent": 10},
+    });
+    host.post(&path("canary"), canary).await.expect(200);
+    host.post(&path("rollback"), json!({})).await.expect(200);
+    host.post(&path("pause"), json!({"reason": "it smokes"})).await.expect(200);
+    host.post(&path("resume"), Value::Null).await.expect(200);
+    host.post(&path("grant"), json!({"grant": ["power.get"]})).await.expect(200);
+    host.post(&path("ungrant"), json!({"grant": ["power"]})).await.expect(200);
+    host.send(Request::delete(path("canary")).body(Body::empty()).unwrap()).await.expect(200);
+    let expected = [
+        DriverDecision::Canary {
+            version: Some("2.0.0".into()),
+            grant: Vec::new(),
+            percent: 20,
+            selector: "trait=CUSTOM_GPU,resource_class=gold".parse().unwrap(),
+            bounds: Bounds { max_failure_percent: 10, ..Bounds::default() },
+            reason: None,
+        },
+        DriverDecision::Rollback { version: None, reason: None },
+        DriverDecision::Pause { reason: "it smokes".into() },
+        DriverDecision::Resume { reason: None },
+        DriverDecision::Grant { grant: vec!["power.get".into()], reason: None },
+        DriverDecision::Ungrant { grant: vec!["power".into()], reason: None },
+        DriverDecision::StopCanary { reason: None },
+    ];
+    assert_eq!(host.asked(), expected.map(|decision| Asked::Decide(acme.clone(), decision)));
+    for (verb, wrong) in [
+        ("canary", json!({})),
+        ("canary", json!({"percent": 300})),
+        ("canary", json!({"percent": 20, "selector": {"colour": "red"}})),
+        ("pause", json!({})),
+        ("resume", json!({"decision": "pause", "raeson": "x"})),
+        ("rollback", json!({"to": "1.0.0"})),
+        ("grant", json!({})),
+        ("grant", json!({"grant": vec!["power"; 101]})),
+    ] {
+        assert_eq!(host.post(&path(verb), wrong.clone()).await.expect(400).json()["error"]["code"], "invalid", "{verb} {wrong}");
+    }
+    host.post("/wrought/v1/revocations", json!({"digest": "sha256:00112233", "reason": "it burns"})).await.expect(200);
+    host.get("/wrought/v1/drivers/acme/events?after=7").await.expect(200);
+    host.get("/wrought/v1/audit?verb=power.on&limit=100000").await.expect(200);
+    let ask = |object: Option<&str>, verb: Option<&str>, after, limit| {
+        Asked::Audit(AuditQuery { object: object.map(str::to_owned), verb: verb.map(str::to_owned), after, limit })
+    };
+    assert_eq!(
+        host.asked(),
+        [
+            Asked::Revoke(RevokeRequest { digest: "sha256:00112233".into(), reason: "it burns".into(), rollback: false }),
+            ask(Some("driver/acme"), None, Some(7), 100),
+            ask(None, Some("power.on"), None, 1000),
+        ]
+    );
+    for wrong in ["limit=0", "color=red", "after=x"] {
+        host.get(&format!("/wrought/v1/audit?{wrong}")).await.expect(400);
+    }
+    host.post("/wrought/v1/revocations", json!({"digest": "sha256:00112233"})).await.expect(400);
 }
 
 #[tokio::test]

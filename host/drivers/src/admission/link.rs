@@ -9,14 +9,19 @@ use wrought_domain::Digest;
 use super::report::{Dossier, Stage};
 use super::{Compiled, Rejected, Rejection, Report, Signature};
 use crate::call;
+use crate::contract;
 use crate::contract::cleaning_export::CleansIndices;
 use crate::contract::deploy_export::DeploysIndices;
 use crate::contract::driver_export::IdentifiedIndices;
+use crate::contract::schema_export::KeepsStateIndices;
 use crate::contract::steps_export::StepsDeploysIndices;
 use crate::convert;
-use crate::driver::{About, Bindings, Driver};
+use crate::driver::{About, Bindings, Driver, Schemas};
 use crate::grants::Grants;
 use crate::runtime::Runtime;
+
+/// Forms of its state that a driver may read.
+const MAX_SCHEMAS: usize = 64;
 
 /// Code whose imports the host has and whose exports it knows.
 pub struct Linked {
@@ -41,6 +46,7 @@ impl Compiled {
                 deploy: has("deploy").then(|| DeploysIndices::new(&pre)).transpose()?,
                 steps: has("deploy-steps").then(|| StepsDeploysIndices::new(&pre)).transpose()?,
                 cleaning: has("cleaning").then(|| CleansIndices::new(&pre)).transpose()?,
+                schema: has("state-schema").then(|| KeepsStateIndices::new(&pre)).transpose()?,
                 weight: runtime.weight(&code),
                 pre,
             })
@@ -94,7 +100,7 @@ impl Linked {
 }
 
 async fn about(runtime: &Runtime, bindings: &Bindings, digest: &Digest) -> Result<About, Rejection> {
-    let (description, properties) = call::describe(runtime, bindings, digest).await?;
+    let (description, properties, schemas) = call::describe(runtime, bindings, digest).await?;
     let base = match description.base {
         None => None,
         Some(base) => Some(base.parse().map_err(|error: wrought_domain::id::InvalidId| Rejection::Contract(error.to_string()))?),
@@ -111,5 +117,18 @@ async fn about(runtime: &Runtime, bindings: &Bindings, digest: &Digest) -> Resul
         base,
         steps: convert::steps(description.steps).map_err(Rejection::Contract)?,
         properties: properties.iter().take(256).map(|p| (text(&p.name, 128), text(&p.description, 1024))).collect(),
+        schemas: schemas.map(known_schemas).transpose()?.unwrap_or_default(),
     })
+}
+
+/// The forms of a driver's state; what it writes it can read.
+fn known_schemas(found: contract::Schemas) -> Result<Schemas, Rejection> {
+    if found.writes == 0 || found.reads.len() > MAX_SCHEMAS {
+        return Err(Rejection::Contract(format!("get-schemas counts forms from 1 and reads at most {MAX_SCHEMAS}")));
+    }
+    let mut reads = found.reads;
+    reads.push(found.writes);
+    reads.sort_unstable();
+    reads.dedup();
+    Ok(Schemas { writes: found.writes, reads })
 }

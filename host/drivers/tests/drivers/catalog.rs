@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 use wrought_domain::{Digest, DriverName, Function};
-use wrought_drivers::{Answer, BrokenChain, Catalog, Compiler, Driver, DriversConfig, InUse, Rejection, Runtime, call, serving, shipped};
+use wrought_drivers::{Answer, BrokenChain, Catalog, Compiler, Driver, DriversConfig, InForce, InUse, Rejection, Runtime, call, serving, shipped};
 
 use crate::host::{header, limits, runtime};
 use crate::wasi::only_driver_interface;
@@ -195,9 +195,9 @@ async fn a_version_in_use_is_not_unloaded_and_one_that_is_not_can_be_removed() {
     let (old, new) = (shipped::hostile("honest", "1.0.0", ""), shipped::hostile("honest", "2.0.0", ""));
     let (old, new) = (admit(&catalog, old).await, admit(&catalog, new).await);
     let digest = old.digest.clone();
-    catalog.publish(name("acme"), old);
+    catalog.publish(name("acme"), InForce::of(old));
     let in_flight = catalog.current();
-    catalog.publish(name("acme"), new);
+    catalog.publish(name("acme"), InForce::of(new));
     assert_eq!(catalog.unload(&digest), Err(InUse));
     drop(in_flight);
     catalog.unload(&digest).unwrap();
@@ -212,16 +212,16 @@ async fn a_new_version_is_for_what_begins_after_it() {
     let catalog = catalog(&folder).await;
     let (old, new) =
         (admit(&catalog, shipped::hostile("honest", "1.0.0", "")).await, admit(&catalog, shipped::hostile("honest", "2.0.0", "")).await);
-    catalog.publish(name("acme"), old.clone());
+    catalog.publish(name("acme"), InForce::of(old.clone()));
     let in_flight = catalog.current();
-    catalog.publish(name("acme"), new.clone());
-    assert_eq!(in_flight.active[&name("acme")].digest, old.digest);
-    assert_eq!(catalog.current().active[&name("acme")].digest, new.digest);
+    catalog.publish(name("acme"), InForce::of(new.clone()));
+    assert_eq!(in_flight.active(&name("acme")).unwrap().digest, old.digest);
+    assert_eq!(catalog.current().active(&name("acme")).unwrap().digest, new.digest);
     assert_eq!(catalog.current().id, in_flight.id + 1);
     let answer = call(runtime().await, &old, header(&old, Function::Prepare, json!({})), Scripted::good(), None).await;
     assert_eq!(answer.record.outcome.answer, Ok(Answer::Done), "the older one still serves");
-    catalog.publish(name("acme"), old.clone());
-    assert_eq!(catalog.current().active[&name("acme")].digest, old.digest, "rolled back");
+    catalog.publish(name("acme"), InForce::of(old.clone()));
+    assert_eq!(catalog.current().active(&name("acme")).unwrap().digest, old.digest, "rolled back");
 }
 
 #[tokio::test]
@@ -230,9 +230,9 @@ async fn what_a_driver_does_not_export_its_base_serves() {
     let catalog = catalog(&folder).await;
     let base = admit(&catalog, shipped::hostile("honest", "1.0.0", "tiny")).await;
     let tiny = admit(&catalog, only_driver_interface()).await;
-    catalog.publish(name("acme"), base.clone());
+    catalog.publish(name("acme"), InForce::of(base.clone()));
     assert_eq!(catalog.current().chain(&name("acme")).unwrap_err(), BrokenChain::NotActive(name("tiny")));
-    catalog.publish(name("tiny"), tiny);
+    catalog.publish(name("tiny"), InForce::of(tiny));
     let chain = catalog.current().chain(&name("acme")).unwrap();
     assert_eq!(chain.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["acme", "tiny"]);
     assert_eq!(serving(&chain, Function::Prepare).unwrap().0, name("acme"));
@@ -240,7 +240,7 @@ async fn what_a_driver_does_not_export_its_base_serves() {
     assert!(serving(&alone, Function::Prepare).is_none());
 
     let own_base = admit(&catalog, shipped::hostile("honest", "1.0.0", "acme")).await;
-    catalog.publish(name("acme"), own_base);
+    catalog.publish(name("acme"), InForce::of(own_base));
     assert_eq!(catalog.current().chain(&name("acme")).unwrap_err(), BrokenChain::Circle(name("acme")));
 }
 

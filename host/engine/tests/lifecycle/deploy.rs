@@ -156,6 +156,21 @@ fn a_time_that_has_to_pass_is_not_cut_short() {
 }
 
 #[test]
+fn no_wait_is_longer_than_the_operator_allows() {
+    for (condition, timeout_s) in [(Condition::AgentBooted, u32::MAX), (Condition::Until { at: jiff::Timestamp::MAX }, 0)] {
+        let mut host = deploying();
+        host.settings.max_wait = 7200;
+        host.wait(condition, timeout_s);
+        host.pass(7199);
+        host.tested(false);
+        assert!(host.in_flight.is_none(), "it still waits");
+        host.pass(1);
+        host.tested(false);
+        assert_eq!(host.calls_step(), ("deploy.deploy".into(), Cause::TimedOut));
+    }
+}
+
+#[test]
 fn a_step_is_repeated_when_the_busy_agent_is_heard_again() {
     let mut host = deploying();
     host.refuse(ErrorKind::AgentInProgress, "busy");

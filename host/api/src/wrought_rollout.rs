@@ -1,0 +1,130 @@
+//! Wrought's own API: what is decided about drivers, and the audit. Decisions are for administrators.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `POST /wrought/v1/drivers/{name}/activate` | `version` or `digest`, `grant` (a list), all optional | 200, the record of the version, and `warnings` |
+//! | `POST /wrought/v1/drivers/{name}/rollback` | `version` or `digest`, optional | the same |
+//! | `POST /wrought/v1/drivers/{name}/canary` | `percent`; `version` or `digest`, `grant`, `selector` (`traits`, `owner`, `resource_class`, `conductor_group`), `bounds` (`max_failure_percent`, `window`, `min_operations`) | the same |
+//! | `DELETE /wrought/v1/drivers/{name}/canary` | | 200, the record of the driver |
+//! | `POST /wrought/v1/drivers/{name}/pause` | `reason` | the same |
+//! | `POST /wrought/v1/drivers/{name}/resume` | | the same |
+//! | `POST /wrought/v1/drivers/{name}/grant`, `.../ungrant` | `grant`: such as `power`, `power.get` or `http=GET@https://files.example.com` | the same |
+//! | `POST /wrought/v1/revocations` | `digest`, `reason`; `rollback`: whether the versions before it serve again | 200, `drivers`, `operations` (how many are ended), `warnings` |
+//! | `GET /wrought/v1/drivers/{name}/events?after=&limit=` | | 200, `audit`: what was decided about the driver |
+//! | `GET /wrought/v1/audit?object=&verb=&after=&limit=` | | 200, `audit`: the latest records, or those after a number |
+//!
+//! Every decision takes a `reason`, which the audit keeps. Errors are those of [`wrought_drivers`](crate::wrought_drivers).
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wrought_conductor::DriverDecision;
+use wrought_domain::{Map, Principal};
+use wrought_storage::{AuditQuery, MAX_AUDIT};
+
+use crate::Api;
+use crate::call::{Unread, read};
+use crate::wrought_drivers::{Refused, named};
+use crate::wrought_journal::query;
+
+/// What one request may grant.
+const MAX_GRANTS: usize = 100;
+
+/// Records in a list that says no number.
+const DEFAULT_LIMIT: u32 = 100;
+
+/// The routes.
+pub(crate) fn routes() -> Router<Api> {
+    let taking = |verb: &'static str| {
+        move |api: State<Api>, who: Extension<Principal>, name: Path<String>, body: Body| decide(verb, api, who, name, body)
+    };
+    let mut routes = Router::new();
+    for verb in ["activate", "rollback", "pause", "resume", "grant", "ungrant"] {
+        routes = routes.route(&format!("/wrought/v1/drivers/{{name}}/{verb}"), post(taking(verb)));
+    }
+    routes
+        .route("/wrought/v1/drivers/{name}/canary", post(taking("canary")).delete(taking("stop-canary")))
+        .route("/wrought/v1/drivers/{name}/events", get(events))
+        .route("/wrought/v1/revocations", post(revoke))
+        .route("/wrought/v1/audit", get(audit))
+}
+
+async fn decide(
+    verb: &str,
+    State(api): State<Api>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<Value>, Refused> {
+    let mut asked = object(&api, body).await?;
+    if asked.get("grant").and_then(Value::as_array).is_some_and(|grants| grants.len() > MAX_GRANTS) {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, format!("at most {MAX_GRANTS} capabilities can be named at once")));
+    }
+    if asked.contains_key("version") && asked.contains_key("digest") {
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "give either version or digest"));
+    }
+    asked.insert("decision".into(), verb.into());
+    let decision: DriverDecision = from(asked)?;
+    Ok(Json(api.service.decide(&who, named(&name)?, decision).await?))
+}
+
+/// The body: nothing, or an object. serde would take a list for a struct as well.
+async fn object(api: &Api, body: Body) -> Result<Map, Refused> {
+    let body = read(body, api.config.max_body_bytes).await.map_err(|unread| match unread {
+        Unread::TooLong => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the body ended early"),
+    })?;
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+}
+
+fn from<T: DeserializeOwned>(asked: Map) -> Result<T, Refused> {
+    serde_json::from_value(Value::Object(asked)).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+}
+
+async fn revoke(State(api): State<Api>, Extension(who): Extension<Principal>, body: Body) -> Result<Json<Value>, Refused> {
+    let asked = from(object(&api, body).await?)?;
+    Ok(Json(api.service.revoke_driver(&who, asked).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    object: Option<String>,
+    verb: Option<String>,
+    after: Option<u64>,
+    limit: Option<u32>,
+}
+
+impl Asked {
+    fn query(self) -> Result<AuditQuery, Refused> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        if limit == 0 {
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "limit: give a number of 1 or more"));
+        }
+        Ok(AuditQuery { object: self.object, verb: self.verb, after: self.after, limit: limit.min(MAX_AUDIT) })
+    }
+}
+
+async fn audit(State(api): State<Api>, Extension(who): Extension<Principal>, uri: Uri) -> Result<Json<Value>, Refused> {
+    let asked: Asked = query(&uri)?;
+    Ok(Json(api.service.audit_trail(&who, &asked.query()?).await?))
+}
+
+async fn events(
+    State(api): State<Api>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Refused> {
+    let asked: Asked = query(&uri)?;
+    let object = Some(format!("driver/{}", named(&name)?));
+    Ok(Json(api.service.audit_trail(&who, &Asked { object, ..asked }.query()?).await?))
+}

@@ -1,0 +1,116 @@
+//! The audit: every decision about drivers, and what was denied to them.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wrought_domain::node::cut;
+use wrought_domain::{DriverName, Node, Principal};
+use wrought_drivers::Driver;
+use wrought_engine::Operation;
+use wrought_storage::{AuditQuery, AuditRecord, StoreError};
+
+use crate::audit::administrator;
+use crate::conductor::Conductor;
+use crate::{Refusal, convert};
+
+/// The longest reason, bytes.
+const MAX_REASON: usize = 500;
+
+/// What a driver is called in the audit.
+pub(crate) fn object_of(name: &DriverName) -> String {
+    format!("driver/{name}")
+}
+
+/// An operator's reason, fit for logs and errors. Nothing where there is none.
+pub(crate) fn reason(text: Option<&str>) -> String {
+    cut(text.unwrap_or_default().trim(), MAX_REASON).replace(char::is_control, " ")
+}
+
+/// The same where there must be one.
+///
+/// # Errors
+/// [`Refusal::Invalid`] without any word.
+pub(crate) fn must_say_why(text: Option<&str>) -> Result<String, Refusal> {
+    let reason = reason(text);
+    if reason.is_empty() { Err(Refusal::Invalid("Say why, in reason: it is shown to those who meet it.".into())) } else { Ok(reason) }
+}
+
+/// A record of something that was done.
+pub(crate) fn done(who: &Principal, verb: &str, object: String, reason: String, detail: Value) -> AuditRecord {
+    AuditRecord {
+        at: Timestamp::now(),
+        principal: cut(&who.user, MAX_REASON),
+        source: who.source.map(|source| source.to_string()),
+        verb: verb.to_owned(),
+        object,
+        outcome: "done".into(),
+        reason,
+        detail,
+    }
+}
+
+impl Conductor {
+    /// Adds records; that they cannot be added is logged, and stops nothing that was done already.
+    pub(crate) async fn note(&self, records: Vec<AuditRecord>) {
+        if let Err(error) = self.0.store.audit(records).await {
+            tracing::error!(%error, "the audit could not be written");
+        }
+    }
+
+    /// Notes what a driver asked for in a call and was not granted.
+    pub(crate) async fn note_denied(
+        &self,
+        node: &Node,
+        name: &DriverName,
+        driver: &Driver,
+        operation: Option<&Operation>,
+        denied: &BTreeMap<String, u32>,
+    ) {
+        if denied.is_empty() {
+            return;
+        }
+        let who = operation.map_or_else(Principal::host, |operation| operation.principal.clone());
+        let records = denied.iter().map(|(function, count)| {
+            let detail = json!({
+                "driver": name, "version": driver.about.version, "digest": driver.digest, "count": count,
+                "operation": operation.map(|operation| operation.id),
+            });
+            let reason = format!("not granted to driver {name}");
+            AuditRecord { outcome: "denied".into(), ..done(&who, function, format!("node/{}", node.uuid), reason, detail) }
+        });
+        let records: Vec<AuditRecord> = records.collect();
+        let count = denied.values().copied().map(u64::from).fold(0, u64::saturating_add);
+        self.0.stats.denied(count);
+        tracing::warn!(
+            node = %node.uuid, driver = %name, digest = driver.digest.short(), count,
+            functions = denied.keys().map(String::as_str).collect::<Vec<_>>().join(","), "the driver asked for what it is not granted"
+        );
+        self.note(records).await;
+    }
+
+    /// Records of the audit: about one object, or with one verb; those after a number, or the latest.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`] unless it is an administrator who asks.
+    pub async fn audit_trail(&self, who: &Principal, asked: &AuditQuery) -> Result<Value, Refusal> {
+        administrator(who)?;
+        let records = self.0.store.audit_records(asked).await.map_err(convert::refusal)?;
+        let shown = records.into_iter().map(|(id, record)| {
+            let AuditRecord { at, principal, source, verb, object, outcome, reason, detail } = record;
+            json!({
+                "id": id, "at": at.to_string(), "principal": principal, "source": source, "verb": verb, "object": object,
+                "outcome": outcome, "reason": reason, "detail": detail,
+            })
+        });
+        Ok(json!({ "audit": shown.collect::<Vec<_>>() }))
+    }
+
+    /// Forgets records that are older than the operator keeps them.
+    pub(crate) async fn purge_audit(&self) -> Result<(), StoreError> {
+        let kept = SignedDuration::from_hours(i64::from(self.0.journal.audit_days).saturating_mul(24));
+        let bound = self.now().checked_sub(kept).unwrap_or(Timestamp::MIN);
+        while self.0.store.purge_audit(bound).await? > 0 {}
+        Ok(())
+    }
+}
