@@ -100,6 +100,11 @@ impl Host {
             deploy: DeployConfig::default(),
             hardware: Hardware::default(),
             journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
+            artifacts: wrought_conductor::ArtifactsSetup {
+                folder: drivers.join("artifacts"),
+                public_url: String::new(),
+                config: wrought_conductor::ArtifactsConfig::default(),
+            },
             clock: Clock::default(),
             passing: None,
         };

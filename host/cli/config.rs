@@ -35,6 +35,10 @@ pub struct Config {
     pub drivers: wrought_drivers::DriversConfig,
     /// The database in the data folder.
     pub database: DatabaseConfig,
+    /// What drivers may reach that were granted `http`, whatever host they were granted.
+    pub driver_http: wrought_hardware::DriverHttpConfig,
+    /// Files that operators upload for drivers to hand on.
+    pub artifacts: wrought_conductor::ArtifactsConfig,
     /// Secrets of nodes that are kept elsewhere: where `file:` and `env:` in place of a value may lead.
     pub secrets: wrought_hardware::SecretsConfig,
     /// Log lines, which go to standard error.

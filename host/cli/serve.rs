@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Authentication, Service};
-use wrought_conductor::{Clock, Conductor, Hardware, Setup};
+use wrought_conductor::{ArtifactsSetup, Clock, Conductor, Hardware, Setup};
 use wrought_drivers::{Catalog, Compiler, Runtime};
 use wrought_storage::Store;
 
@@ -83,7 +83,9 @@ impl Serve {
         let mut config = loaded.config.clone();
         config.database.key_file = self.key_file.clone().or(config.database.key_file);
         refuse_open_keys(&data, &config)?;
-        let conductor = start(&data, config).await.with_context(|| format!("starting on the data in {}", data.display()))?;
+        let conductor = start(&data, config, public_url.clone(), vec![address.port(), agent_address.port()])
+            .await
+            .with_context(|| format!("starting on the data in {}", data.display()))?;
         let service: Arc<dyn Service> = Arc::new(conductor.clone());
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -176,13 +178,21 @@ fn refuse_open_keys(data: &Path, config: &Config) -> anyhow::Result<()> {
 }
 
 /// Opens the store and goes on with what was under way.
-async fn start(data: &Path, config: Config) -> anyhow::Result<Conductor> {
+async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u16>) -> anyhow::Result<Conductor> {
     let store = Store::open_with(data, config.database.durability.into(), config.database.key_file.as_deref()).await?;
-    let hardware = Hardware { redfish: config.redfish, agent: config.agent, image: config.image, secrets: config.secrets };
+    let hardware = Hardware {
+        redfish: config.redfish,
+        agent: config.agent,
+        image: config.image,
+        secrets: config.secrets,
+        driver_http: config.driver_http,
+        own_ports,
+    };
+    let artifacts = ArtifactsSetup { folder: data.join("artifacts"), public_url, config: config.artifacts };
     let runtime = Runtime::new(config.drivers, Compiler::this_program(COMPILE_DRIVER))?;
     let catalog = Arc::new(Catalog::open(runtime, &data.join("drivers")).await?);
     let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, clock: Clock::system(), passing: None }).await?)
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, artifacts, clock: Clock::system(), passing: None }).await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.

@@ -86,6 +86,11 @@ impl Place {
                 deploy: DeployConfig::default(),
                 hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
                 journal: JournalConfig::default(),
+                artifacts: wrought_conductor::ArtifactsSetup {
+                    folder: data.join("artifacts"),
+                    public_url: String::new(),
+                    config: wrought_conductor::ArtifactsConfig::default(),
+                },
                 clock,
                 passing: Some(passing),
             };

@@ -106,6 +106,11 @@ impl InProcess {
             deploy: DeployConfig::default(),
             hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
             journal: JournalConfig::default(),
+            artifacts: wrought_conductor::ArtifactsSetup {
+                folder: folder.path().join("artifacts"),
+                public_url: String::new(),
+                config: wrought_conductor::ArtifactsConfig::default(),
+            },
             clock: Clock::default(),
             passing: None,
         };

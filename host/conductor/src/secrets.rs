@@ -10,10 +10,17 @@ use wrought_domain::node::cut;
 use wrought_domain::{Map, Node, StepCall};
 use wrought_drivers::capability::{CONFIG_DRIVE, IMAGE_AUTHORIZATION};
 use wrought_hardware::References;
+use wrought_hardware::driver_http::{Url, destination};
 use wrought_hardware::image::MaybeSecret;
 use wrought_hardware::secrets::Secrets;
 
+use crate::artifacts::SIGNATURE_PREFIX;
+
 const AUTHORIZATION: &str = "image_request_authorization_secret";
+
+/// The key of `driver_info` with what drivers may send to hosts of their own: by name, a `secret`, which may be a reference, and the
+/// `destination` that it belongs to, such as `https://fw.example.com`.
+const HTTP_ACCOUNTS: &str = "http_accounts";
 
 /// Bytes of what a stranger says about a failure.
 const MAX_WORDS: usize = 2000;
@@ -43,6 +50,7 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
             }
         }
     }
+    secrets.hide_all_from(SIGNATURE_PREFIX);
     if let Some(step) = step {
         hide_arguments(&mut step.args.clone(), "step", &mut secrets);
     }
@@ -50,6 +58,40 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
         match references.resolved(map) {
             Ok(resolved) => hide_all(&mut secrets, &resolved),
             Err(_) => hide_all(&mut secrets, map),
+        }
+    }
+    secrets
+}
+
+/// The signed URL that a reference leads to.
+pub(crate) fn image_url<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
+    let key = name.strip_prefix("instance-info-").filter(|key| IMAGE_URLS.contains(key))?;
+    text(&node.instance_info, key).filter(|url| MaybeSecret::of(url).is_secret())
+}
+
+/// The secrets that belong at a URL, by the names under which drivers may place them in a request to it: the image's authorization
+/// and its signed URLs at the image's own server, and accounts of `driver_info/http_accounts` where these say.
+pub(crate) fn belonging(references: &References, node: &Node, url: &Url) -> Secrets {
+    let mut secrets = Secrets::default();
+    let is_here = |other: &str| destination(other).is_ok_and(|other| other.origin() == url.origin());
+    if let Some(header) = text(&node.instance_info, AUTHORIZATION)
+        && text(&node.instance_info, "image_source").is_some_and(is_here)
+        && let Ok(header) = references.resolve(AUTHORIZATION, header)
+    {
+        secrets.insert(name(IMAGE_AUTHORIZATION), header);
+    }
+    for key in IMAGE_URLS {
+        let name = format!("instance-info-{key}");
+        if let Some(signed) = image_url(node, &name).filter(|signed| is_here(signed)) {
+            secrets.insert(name.clone(), signed.into());
+        }
+    }
+    for (account, about) in node.driver_info.get(HTTP_ACCOUNTS).and_then(Value::as_object).into_iter().flatten() {
+        let of = |key: &str| about.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if let Some(secret) = of("secret").filter(|_| of("destination").is_some_and(is_here))
+            && let Ok(secret) = references.resolve("secret", secret)
+        {
+            secrets.insert(format!("http-{account}"), secret);
         }
     }
     secrets
@@ -169,6 +211,31 @@ mod tests {
         assert_eq!(filled("secret-ref:instance-info-image_source").unwrap(), node.instance_info["image_source"]);
         let shown = without_proxy_secrets(&node.driver_info);
         assert_eq!(filled(shown["image_http_proxy"].as_str().unwrap()).unwrap(), node.driver_info["image_http_proxy"]);
+    }
+
+    #[test]
+    fn a_secret_belongs_at_one_place() {
+        let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
+        node.driver_info = map(json!({
+            "redfish_password": "canary-bmc", "image_http_proxy": "http://user:canary-proxy@img:3128",
+            "http_accounts": {
+                "acme": {"destination": "https://fw.example.com", "secret": "Bearer canary-acme"},
+                "nowhere": {"secret": "canary-nowhere"}, "odd": "canary-odd"
+            }
+        }));
+        node.instance_info = map(json!({
+            "configdrive": "canary-drive", "image_source": "http://img/a?sig=canary-image", AUTHORIZATION: "Basic canary-auth"
+        }));
+        let names = |url: &str| format!("{:?}", belonging(&References::default(), &node, &destination(url).unwrap()));
+        assert_eq!(names("http://img/b"), r#"{"image-authorization", "instance-info-image_source"}"#);
+        assert_eq!(names("http://IMG.:80/"), names("http://img/b"));
+        assert_eq!(names("https://fw.example.com/v1"), r#"{"http-acme"}"#);
+        for url in ["https://img/", "http://img:8080/", "http://fw.example.com/", "https://evil.example/"] {
+            assert_eq!(names(url), "{}", "{url}");
+        }
+        let all = secrets(&References::default(), &node, None);
+        assert!(!all.scrub_text("Bearer canary-acme canary-nowhere").contains("canary"));
+        all.fill(&mut json!("secret-ref:http-acme")).unwrap_err();
     }
 
     #[test]

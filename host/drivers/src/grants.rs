@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `power` | all functions of the interface `power` |
 //! | `power.get` | this function alone |
+//! | `http=GET+POST@https://fw.example.com` | the interface, with these methods to this host |
+//! | `artifact=nic-fw-1.2.bin` | the interface, for what the words behind `=` name |
 //! | `redfish=/redfish/v1/UpdateService` | the interface, and within it what the words behind `=` name |
 
 use std::collections::BTreeSet;
@@ -11,11 +13,16 @@ use std::fmt;
 use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
+use wrought_domain::artifact::WhichArtifact;
+
+use crate::destination::Destination;
 
 /// The interfaces that an operator grants, with the contract's text, which names their functions.
-const INTERFACES: [(&str, &str); 8] = [
+const INTERFACES: [(&str, &str); 10] = [
     ("agent", include_str!("../../../wit/agent.wit")),
+    ("artifact", include_str!("../../../wit/artifact.wit")),
     ("boot", include_str!("../../../wit/boot.wit")),
+    ("http", include_str!("../../../wit/http.wit")),
     ("image", include_str!("../../../wit/image.wit")),
     ("locking", include_str!("../../../wit/locking.wit")),
     ("network", include_str!("../../../wit/network.wit")),
@@ -81,6 +88,8 @@ pub fn functions(interface: &str) -> Vec<&'static str> {
 /// Whether the words behind `=` mean something to a capability.
 fn check_scope(capability: &str, scope: &str) -> Result<(), String> {
     match capability {
+        "artifact" => scope.parse::<WhichArtifact>().map(drop).map_err(|error| error.to_string()),
+        "http" => scope.parse::<Destination>().map(drop).map_err(|error| error.to_string()),
         "redfish" => shared_path(scope),
         _ => Err(format!("{capability} is granted as a whole, or by function, such as {capability}.{}", functions(capability).join(","))),
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Host;
+
+pub use url::Url;
 
 use crate::config::{DriverHttpConfig, TlsVersion};
 use crate::egress::{self, EgressPolicy};
@@ -109,6 +111,15 @@ pub fn destination(url: &str) -> Result<Url, HardwareError> {
         url.set_host(Some(&host)).map_err(|_| invalid(CODE, "the URL has no host"))?;
     }
     Ok(url)
+}
+
+/// The method of a request.
+///
+/// # Errors
+/// `invalid-parameter` for another one than drivers can send.
+pub fn method(name: &str) -> Result<Method, HardwareError> {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    known.into_iter().find(|method| method.as_str() == name).ok_or_else(|| invalid("http.InvalidMethod", "drivers cannot send this method"))
 }
 
 /// The headers of a request.

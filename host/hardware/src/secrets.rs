@@ -30,6 +30,8 @@ pub struct Secrets {
     values: BTreeMap<String, SecretString>,
     /// All that betrays a secret, the longest first.
     forms: Vec<SecretString>,
+    /// What secrets begin with that are not known one by one.
+    beginnings: Vec<&'static str>,
 }
 
 impl fmt::Debug for Secrets {
@@ -42,6 +44,21 @@ impl Secrets {
     /// The reference to the secret `name`, to stand where its value belongs, as a whole JSON string.
     pub fn reference(name: &str) -> String {
         format!("{PREFIX}{name}")
+    }
+
+    /// The name in a text that is a reference.
+    pub fn name(text: &str) -> Option<&str> {
+        text.strip_prefix(PREFIX)
+    }
+
+    /// Whether there may be a reference in a text.
+    pub fn within(text: &str) -> bool {
+        text.contains(PREFIX)
+    }
+
+    /// Has what begins with `beginning` taken out of what comes back, up to the first character that is no letter, digit, `-` or `_`.
+    pub fn hide_all_from(&mut self, beginning: &'static str) {
+        self.beginnings.push(beginning);
     }
 
     /// Adds the secret `name`, or replaces it.
@@ -96,7 +113,8 @@ impl Secrets {
     /// `text` with every secret masked: as it is, in base64 (also within a larger one), percent-encoded, or escaped as in JSON.
     pub fn scrub_text(&self, text: &str) -> String {
         let found = self.forms.iter().map(ExposeSecret::expose_secret).filter(|form| text.contains(form));
-        found.fold(text.to_owned(), |text, form| text.replace(form, MASK))
+        let text = found.fold(text.to_owned(), |text, form| text.replace(form, MASK));
+        self.beginnings.iter().fold(text, |text, beginning| masked_from(text, beginning))
     }
 
     fn scrub_whole(&self, text: &str) -> String {
@@ -105,8 +123,18 @@ impl Secrets {
     }
 
     fn betrays(&self, text: &str) -> bool {
-        self.forms.iter().any(|form| text.contains(form.expose_secret()))
+        self.forms.iter().any(|form| text.contains(form.expose_secret())) || self.beginnings.iter().any(|part| text.contains(part))
     }
+}
+
+fn masked_from(text: String, beginning: &str) -> String {
+    if !text.contains(beginning) {
+        return text;
+    }
+    let mut parts = text.split(beginning);
+    let first = parts.next().unwrap_or_default().to_owned();
+    let of_secret = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    parts.fold(first, |text, part| text + MASK + part.trim_start_matches(of_secret))
 }
 
 /// What is secret in a URL, which may come back without the rest of it.
@@ -193,6 +221,17 @@ mod tests {
         secrets().scrub(&mut keyed);
         assert_eq!(keyed, json!({"******": {"deep": ["say ******"]}}));
         assert_eq!(secrets().scrub_text("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn what_begins_like_a_secret_is_taken_out() {
+        let mut secrets = secrets();
+        secrets.hide_all_from("wsig-");
+        assert_eq!(secrets.scrub_text("GET /a?s=wsig-0a_9-f&b=1 and wsig-1, wsig-"), "GET /a?s=******&b=1 and ******, ******");
+        assert_eq!(secrets.scrub_text("nothing here"), "nothing here");
+        let mut keyed = json!({"x wsig-12 y": 1});
+        secrets.scrub(&mut keyed);
+        assert_eq!(keyed, json!({"x ****** y": 1}));
     }
 
     #[test]

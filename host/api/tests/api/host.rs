@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{
-    BootDevice, BrokenOff, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal,
+    BootDevice, BrokenOff, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
 };
-use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal, Verb};
+use wrought_domain::{DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_storage::{Durability, NodeRef, Reserved, Revision, Store, StoreError};
+use wrought_storage::{AuditQuery, Durability, NodeRef, Reserved, Revision, Store, StoreError};
 
 /// The newest version.
 pub const NEWEST: &str = "1.115";
@@ -33,7 +33,9 @@ pub enum Asked {
     Heartbeat(NodeId, Heartbeat),
     Upload(DriverName, Option<u64>, Option<String>, usize),
     Delete(DriverName, String),
-    Activate(DriverName, Option<String>, Vec<String>),
+    Decide(DriverName, DriverDecision),
+    Revoke(RevokeRequest),
+    Audit(AuditQuery),
     Journal(Option<String>, Option<Timestamp>, u32),
     Export(String, bool),
     Unlock(String, String),
@@ -157,6 +159,32 @@ impl Service for Conductor {
         (hardware_type == "redfish").then(|| vec![("redfish_address".into(), "The URL of the controller. Required.".into())])
     }
 
+    async fn upload_artifact(&self, _: &Principal, name: ArtifactName, upload: ArtifactUpload) -> Result<Value, Refusal> {
+        let ArtifactUpload { length, digest, body, .. } = upload;
+        let chunks: Vec<Bytes> = body.try_collect().await.map_err(|broken: BrokenOff| Refusal::Invalid(broken.to_string()))?;
+        self.note(Asked::UploadArtifact(name.clone(), length, digest, chunks.concat().len()))?;
+        Ok(json!({ "name": name }))
+    }
+
+    async fn list_artifacts(&self, _: &Principal) -> Result<Value, Refusal> {
+        Ok(json!({ "artifacts": [] }))
+    }
+
+    async fn show_artifact(&self, _: &Principal, which: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "name": which }))
+    }
+
+    async fn delete_artifact(&self, _: &Principal, which: &str) -> Result<(), Refusal> {
+        self.note(Asked::DeleteArtifact(which.to_owned()))
+    }
+
+    fn artifact_content(&self, _: &str, ticket: Option<&ArtifactTicket>) -> Result<PathBuf, Refusal> {
+        match ticket {
+            Some(ticket) if ticket.signature == "good" => Ok(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()),
+            _ => Err(Refusal::Forbidden("no".into())),
+        }
+    }
+
     async fn upload_driver(&self, _: &Principal, name: DriverName, upload: DriverUpload) -> Result<Value, Refusal> {
         let DriverUpload { length, signature, body, .. } = upload;
         let chunks: Vec<Bytes> = body.try_collect().await.map_err(|broken: BrokenOff| Refusal::Invalid(broken.to_string()))?;
@@ -168,18 +196,24 @@ impl Service for Conductor {
         self.note(Asked::Delete(name, digest))
     }
 
-    async fn activate_driver(
-        &self,
-        _: &Principal,
-        name: DriverName,
-        version: Option<String>,
-        grant: Vec<String>,
-    ) -> Result<Value, Refusal> {
-        if grant.is_empty() {
+    async fn decide(&self, _: &Principal, name: DriverName, decision: DriverDecision) -> Result<Value, Refusal> {
+        if let DriverDecision::Activate { grant, .. } = &decision
+            && grant.is_empty()
+        {
             return Err(Refusal::Conflict("missing grants: agent, power".into()));
         }
-        self.note(Asked::Activate(name.clone(), version, grant))?;
+        self.note(Asked::Decide(name.clone(), decision))?;
         Ok(json!({"name": name, "status": "active"}))
+    }
+
+    async fn revoke_driver(&self, _: &Principal, request: RevokeRequest) -> Result<Value, Refusal> {
+        self.note(Asked::Revoke(request))?;
+        Ok(json!({}))
+    }
+
+    async fn audit_trail(&self, _: &Principal, asked: &AuditQuery) -> Result<Value, Refusal> {
+        self.note(Asked::Audit(asked.clone()))?;
+        Ok(json!({"audit": []}))
     }
 
     async fn list_drivers(&self, _: &Principal) -> Result<Value, Refusal> {
@@ -208,6 +242,14 @@ impl Service for Conductor {
     async fn export_journal(&self, _: &Principal, which: &str, components: bool) -> Result<(OperationId, Vec<u8>), Refusal> {
         self.note(Asked::Export(which.to_owned(), components))?;
         Ok((recorded().id, vec![0, 159, 255]))
+    }
+
+    async fn driver_limits(&self, _: &Principal, name: DriverName) -> Result<Value, Refusal> {
+        Ok(json!({ "name": name }))
+    }
+
+    async fn set_driver_limits(&self, _: &Principal, name: DriverName, wanted: Map) -> Result<Value, Refusal> {
+        Ok(json!({ "name": name, "set": wanted }))
     }
 
     async fn list_locks(&self, _: &Principal) -> Result<Value, Refusal> {

@@ -44,6 +44,8 @@ const AGENT_NEITHER: &str = "the agent started anew, or does not answer in time:
 const RESOURCE_NEITHER: &str = "the resource is asked for until the controller answers; then the node fails by name";
 const ITSELF: &str = "asked for again: it looks first and changes only what is not so";
 const DEVICE: &str = "asked for again: the boot device is set once more, which changes nothing";
+const HTTP: &str = "asked for again: the server is to take a second one for the same (RFC 9110)";
+const HTTP_ONCE: &str = "nothing tells: what the server made of it is known to the server alone";
 const ITSELF_NEITHER: &str = "its own error";
 
 const fn power(effect: &'static str, on: bool) -> EffectRule {
@@ -71,6 +73,14 @@ const fn itself(effect: &'static str) -> EffectRule {
 /// Controllers do not show reliably how long a boot device is set for, so that looking first would not tell.
 const fn device(effect: &'static str) -> EffectRule {
     EffectRule { told: DEVICE, ..itself(effect) }
+}
+
+const fn http(effect: &'static str) -> EffectRule {
+    EffectRule { told: HTTP, ..itself(effect) }
+}
+
+const fn http_once(effect: &'static str) -> EffectRule {
+    EffectRule { effect, records: "nothing", told: HTTP_ONCE, neither: "the node fails by name", look: Look::Nothing }
 }
 
 /// All effects of the contract. What is not in here is never repeated.
@@ -134,6 +144,10 @@ pub const EFFECTS: &[EffectRule] = &[
         neither: RESOURCE_NEITHER,
         look: Look::Gone,
     },
+    http_once("http.post"),
+    http("http.put"),
+    http_once("http.patch"),
+    http("http.delete"),
     itself("locking.upgrade"),
     itself("locking.downgrade"),
     itself("locking.acquire"),

@@ -2,7 +2,9 @@
 //! agent, bound to this node and to the operation that holds it.
 
 mod agent;
+mod artifact;
 mod boot;
+mod http;
 mod image;
 mod locking;
 mod network;

@@ -1,6 +1,7 @@
 //! `redfish`: resources of the node's controller, as far as its driver may name them.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use wrought_domain::{DriverError, ErrorKind, Map, lock};
 use wrought_drivers::capability::{Authority as _, Redfish};
 use wrought_drivers::contract::redfish::Response;
@@ -15,9 +16,10 @@ impl NodeWorld {
     async fn question(&self, verb: Verb, path: &str, body: Option<Map>) -> Result<(Guest, Question), DriverError> {
         let granted: Vec<String> = self.grants().scopes("redfish").map(str::to_owned).collect();
         let guest = self.conductor.0.machines.guest(&self.node, &granted)?;
+        let secrets = self.with_artifacts(&self.secrets, &body.clone().map_or(Value::Null, Value::Object)).await?;
         let mut question = guest.question(verb, path, body).await.map_err(|error| self.failed(error))?;
         let policy = self.conductor.0.images.policy();
-        question.fill(&self.secrets, policy).await.map_err(|error| self.failed(error))?;
+        question.fill(&secrets, policy).await.map_err(|error| self.failed(error))?;
         Ok((guest, question))
     }
 

@@ -3,9 +3,11 @@
 //! happens in [`CallState::pass`](crate::state::CallState::pass).
 
 mod agent;
+mod artifact;
 mod authority;
 mod boot;
 mod events;
+mod http;
 mod image;
 mod locking;
 mod log;
@@ -25,21 +27,26 @@ use crate::state::CallState;
 use wrought_domain::{DriverError, ErrorKind};
 
 pub use agent::Agent;
+pub use artifact::Artifact;
 pub use authority::Authority;
 pub use boot::Boot;
 pub use events::Progress;
+pub use http::{Http, HttpAnswer, HttpBody, HttpRequest};
 pub use image::{CONFIG_DRIVE, IMAGE_AUTHORIZATION, Image};
 pub use locking::Locking;
-pub(crate) use log::escaped;
+pub(crate) use log::{MAX_LINE, escaped};
+pub(crate) use report::{MAX_FINDING, MAX_REPORTS};
+pub(crate) use state::MAX_KEY;
+pub(crate) use wait::MAX_TOKENS;
 pub use network::{Network, NetworkChange};
 pub use power::{Power, PowerChange};
 pub use redfish::Redfish;
 
 /// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
 /// error's text goes to the guest, so it holds no address, user or secret.
-pub trait World: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Redfish + Witness {}
+pub trait World: Agent + Artifact + Authority + Boot + Http + Image + Locking + Network + Power + Progress + Redfish + Witness {}
 
-impl<T: Agent + Authority + Boot + Image + Locking + Network + Power + Progress + Redfish + Witness> World for T {}
+impl<T: Agent + Artifact + Authority + Boot + Http + Image + Locking + Network + Power + Progress + Redfish + Witness> World for T {}
 
 /// Looks at the world before it is changed.
 #[async_trait]
@@ -94,7 +101,7 @@ same_kinds!(
 );
 
 /// Bytes of JSON that a guest may pass: parsed it takes many times as much.
-const MAX_JSON: usize = 1 << 20;
+pub(crate) const MAX_JSON: usize = 1 << 20;
 
 /// A JSON object that a guest passed as text.
 pub(crate) fn json_object(text: &str, what: &str) -> Result<wrought_domain::Map, DriverError> {

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, ErrorKind, Map};
 use wrought_drivers::Grants;
-use wrought_drivers::capability::{Agent, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Redfish, Witness};
+use wrought_drivers::capability::{Agent, Artifact, Http, HttpAnswer, HttpBody, HttpRequest, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Redfish, Witness};
 use wrought_drivers::contract::agent::{Command, CommandStatus, Session, StepKind};
+use wrought_drivers::contract::artifact::Info;
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
 use wrought_drivers::contract::image::{Image as Resolved, Kind};
 use wrought_drivers::contract::redfish::Response;
@@ -339,5 +340,27 @@ impl Witness for Scripted {
 impl Progress for Scripted {
     async fn progress(&self, percent: Option<u32>, message: String) {
         self.machine().progress.push((percent, message));
+    }
+}
+
+#[async_trait]
+impl Http for Scripted {
+    async fn http(&self, request: HttpRequest) -> Answer<HttpAnswer> {
+        self.act(&format!("http {} {}", request.method, request.url), |_| HttpAnswer {
+            status: 200,
+            headers: vec![("x-seen".into(), "yes".into())],
+            body: HttpBody::of(vec![0xff]),
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Artifact for Scripted {
+    async fn find_artifact(&self, which: String) -> Answer<Info> {
+        self.look(|_| Info { digest: format!("sha256:{}", "0".repeat(64)), name: which, size_kib: 1 }).await
+    }
+    async fn artifact_url(&self, digest: String, seconds: u32) -> Answer<String> {
+        self.look(|_| format!("secret-ref:artifact/{digest}/{seconds}")).await
     }
 }

@@ -1,0 +1,31 @@
+//! `artifact`.
+
+use async_trait::async_trait;
+use wrought_domain::DriverError;
+
+use crate::contract::artifact::Info;
+use crate::contract::import::artifact::Host;
+use crate::contract::types::Error;
+use crate::journal::Class;
+use crate::state::CallState;
+
+/// Files that the operator uploaded.
+#[async_trait]
+#[allow(missing_docs, reason = "documented in wit/artifact.wit")]
+pub trait Artifact: Send + Sync {
+    async fn find_artifact(&self, which: String) -> Result<Info, DriverError>;
+    /// A reference, never the URL itself.
+    async fn artifact_url(&self, digest: String, seconds: u32) -> Result<String, DriverError>;
+}
+
+impl Host for CallState {
+    async fn find(&mut self, name_or_digest: String) -> wasmtime::Result<Result<Info, Error>> {
+        let args = name_or_digest.clone();
+        self.pass(Class::Observe, "artifact", "find", args, |world| async move { world.find_artifact(name_or_digest).await }).await
+    }
+
+    async fn url(&mut self, digest: String, seconds: u32) -> wasmtime::Result<Result<String, Error>> {
+        let args = (digest.clone(), seconds);
+        self.pass(Class::Observe, "artifact", "url", args, move |world| async move { world.artifact_url(digest, seconds).await }).await
+    }
+}
