@@ -72,6 +72,9 @@ impl Case {
             "boot.set-device" | "boot.set-mode" => vec![shows(|counts| counts.boot_changes, 1)],
             "boot.set-secure-boot" => vec![shows(|counts| counts.secure_boot_changes, 1)],
             "boot.clean-up-instance" => vec![plain],
+            "redfish.patch" => vec![shows(|counts| counts.oem_changes, 1)],
+            "redfish.post" => vec![shows(|counts| counts.oem_creations, 1)],
+            "redfish.delete" => vec![shows(|counts| counts.oem_deletions, 1)],
             _ if effect.starts_with("network.") || effect.starts_with("locking.") => vec![plain],
             other => panic!("the table has the effect {other}, and this test does not know how to provoke it"),
         }
@@ -334,11 +337,11 @@ async fn uncut() -> &'static HashMap<&'static str, Ended> {
 
 /// What the machine shows at the end.
 fn result(machine: &NodeView) -> impl PartialEq + std::fmt::Debug {
-    (machine.power_state, machine.media.is_some(), machine.boot.clone(), machine.secure_boot)
+    (machine.power_state, machine.media.is_some(), machine.boot.clone(), machine.secure_boot, machine.cooling.clone())
 }
 
 /// What was done to a machine and must never be done once more unseen.
-fn deeds(counts: &Counts) -> [u64; 9] {
+fn deeds(counts: &Counts) -> [u64; 12] {
     [
         counts.resets,
         counts.power_on,
@@ -349,6 +352,9 @@ fn deeds(counts: &Counts) -> [u64; 9] {
         counts.image_writes,
         counts.clean_steps,
         counts.agent_boots,
+        counts.oem_changes,
+        counts.oem_creations,
+        counts.oem_deletions,
     ]
 }
 

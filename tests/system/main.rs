@@ -20,6 +20,7 @@ mod journal;
 mod lifecycle;
 mod locks;
 mod maintenance;
+mod redfish_import;
 mod replay;
 mod sealed;
 mod secrets;

@@ -74,6 +74,10 @@ pub fn provoke(effect: &str) -> Result<Outcome> {
         "network.configure-tenant" => answered(effect, network::configure_tenant()),
         "network.unconfigure-tenant" => answered(effect, network::unconfigure_tenant()),
 
+        "redfish.patch" => answered(effect, redfish::patch(&cooling(""), &json!({ "FanMode": "Quiet" })).map(drop)),
+        "redfish.post" => answered(effect, redfish::post(&cooling("/Profiles"), &json!({ "Name": "Night" })).map(drop)),
+        "redfish.delete" => answered(effect, redfish::delete(&cooling("/Profiles/Factory")).map(drop)),
+
         "locking.upgrade" => answered(effect, locking::upgrade()),
         "locking.downgrade" => answered(effect, locking::downgrade()),
         // The lock is named like the effect.
@@ -84,6 +88,11 @@ pub fn provoke(effect: &str) -> Result<Outcome> {
         }
         other => Err(Error::invalid_parameter(format!("driver_info/hostile_effect: there is no effect {other}"))),
     }
+}
+
+/// The vendor's own resource of a simulated server.
+fn cooling(below: &str) -> String {
+    format!("{}/Oem/Wrought/Cooling{below}", crate::driver_info("redfish_system_id").unwrap_or_default())
 }
 
 fn step(name: &str) -> Result<StepCall> {
