@@ -54,9 +54,18 @@ async fn functions_that_only_look_may_not_change_the_world() {
         assert!(done.is_empty(), "{done:?}");
         for word in words {
             let (name, answer) = word.split_once('=').unwrap();
-            let effect = ["agent.run", "boot.set", "locking", "network.add", "power.on"].contains(&name);
+            let effect = ["agent.run", "boot.set", "locking", "network.add", "power.on", "redfish.patch"].contains(&name);
             assert_eq!(answer == "wrought.EffectForbidden", effect, "{function:?}: {word}");
         }
+    }
+}
+
+#[test]
+fn what_machines_share_is_granted_by_path_and_systems_never() {
+    let grants = Grants::of(["redfish=/redfish/v1/UpdateService", "redfish"]).unwrap();
+    assert_eq!(grants.scopes("redfish").collect::<Vec<_>>(), ["/redfish/v1/UpdateService"]);
+    for wrong in ["", "/", "/redfish/v1", "/redfish/v1/", "UpdateService", "/redfish/v1/Update Service", "/redfish/v1/Chassis/..", "/redfish/v1/Systems/2"] {
+        assert!(Grants::of([format!("redfish={wrong}")]).is_err(), "{wrong}");
     }
 }
 
