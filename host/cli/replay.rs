@@ -27,8 +27,17 @@ const MAX_FILE: u64 = 256 << 20;
 const LINE: usize = 600;
 
 /// What a record may ask for of this machine: limits come from the record, and the record from anybody.
-const MOST: Limits =
-    Limits { memory_mib: 4096, cpu_ms: 120_000, wall_s: 300, host_calls: 1_000_000, log_lines: 10_000, value_kib: 64 << 10 };
+const MOST: Limits = Limits {
+    memory_mib: 4096,
+    cpu_ms: 120_000,
+    wall_s: 300,
+    host_calls: 1_000_000,
+    log_lines: 10_000,
+    value_kib: 64 << 10,
+    table_elements: 100_000,
+    handles: 65_536,
+    state_kib: 1024,
+};
 
 /// MiB of a component that is replayed.
 const MAX_COMPONENT: u32 = 128;
@@ -281,6 +290,9 @@ fn bound(limits: &mut Limits) {
     limits.host_calls = limits.host_calls.min(MOST.host_calls);
     limits.log_lines = limits.log_lines.min(MOST.log_lines);
     limits.value_kib = limits.value_kib.min(MOST.value_kib);
+    limits.table_elements = limits.table_elements.min(MOST.table_elements);
+    limits.handles = limits.handles.min(MOST.handles);
+    limits.state_kib = limits.state_kib.min(MOST.state_kib);
 }
 
 /// The build that `--driver` names.

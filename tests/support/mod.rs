@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 
 pub use api::{Answer, Api};
 pub use cli::wrought;
-pub use component::{only_describes, wants_the_moon};
+pub use component::{garbles, grows_a_table, only_describes, wants_the_moon};
 pub use host::{Host, HostConfig};
 pub use node::{DRIVE_TEXT, Node};
 pub use stopped::{Life, MortalHost, Passage, Place, Watch, hostile};

@@ -33,7 +33,7 @@ fn around(module: &str) -> Vec<u8> {
 }
 
 /// Many functions that are not small.
-fn takes_time_to_compile() -> Vec<u8> {
+pub fn takes_time_to_compile() -> Vec<u8> {
     let body = "local.get 0 i32.const 77 i32.mul local.get 0 i32.xor local.set 0 ".repeat(60);
     let mut module = String::from("(core module ");
     for _ in 0..8_000 {

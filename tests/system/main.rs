@@ -16,6 +16,8 @@ mod disconnects;
 mod failures;
 mod fake_hardware;
 mod hostile_guests;
+mod hostile_matrix;
+mod limits;
 mod journal;
 mod lifecycle;
 mod locks;

@@ -6,6 +6,7 @@
 
 mod effect;
 mod locks;
+mod outside;
 mod tell;
 mod redfish;
 mod wasi;
@@ -139,9 +140,9 @@ fn misbehave(how: &str) -> Result<Outcome> {
             }
             if calls < 30 { wait::seconds(0) } else { Ok(Outcome::Done) }
         }
-        "wait-never" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "nobody came").with_code("hostile.NobodyCame")),
+        "wait-never" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "hostile.NobodyCame", "nobody came")),
         "wait-never" => wait::agent_booted(u32::MAX),
-        "sleep-for-ever" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "woken up").with_code("hostile.WokenUp")),
+        "sleep-for-ever" if task::timed_out() => Err(Error::new(ErrorKind::Timeout, "hostile.WokenUp", "woken up")),
         "sleep-for-ever" => wait::seconds(u32::MAX),
         "leave-traces" => leave_traces(),
         "imports" => Err(Error::failed(every_import())),
@@ -195,6 +196,9 @@ fn every_import() -> String {
         word("image", image::resolve()),
         word("image.validate", image::validate()),
         format!("config-drive={}", image::config_drive().is_some()),
+        word("http", http::get("https://192.0.2.1/", &[])),
+        word("http.post", http::post("https://192.0.2.1/", &[], None)),
+        word("artifact", artifact::find("firmware")),
         word("locking", locking::acquire("chassis")),
         word("network", network::validate()),
         word("network.add", network::add_provisioning()),
@@ -282,6 +286,9 @@ impl DeploySteps for Hostile {
     }
 
     fn execute_deploy_step(_: StepCall) -> Result<Outcome> {
+        if let Some(requests) = outside::requests() {
+            return outside::play(&requests);
+        }
         if let Some(requests) = redfish::requests() {
             return redfish::play(&requests);
         }

@@ -28,6 +28,8 @@ pub struct ConductorConfig {
     pub poll_min_ms: u32,
     /// Milliseconds that this spacing grows to.
     pub poll_max_ms: u32,
+    /// Seconds that a driver may ask to wait at most; a wait that is longer ends as timed out then.
+    pub max_wait: u32,
     /// Seconds that a stop waits for calls in flight.
     pub graceful_shutdown_timeout: u32,
     /// Seconds that a restarted host asks a machine what became of a change that was on its way when the host stopped;
@@ -50,6 +52,7 @@ impl Default for ConductorConfig {
             ramdisk_heartbeat_timeout: 300,
             poll_min_ms: settings.poll_min_ms,
             poll_max_ms: settings.poll_max_ms,
+            max_wait: settings.max_wait,
             graceful_shutdown_timeout: 30,
             recovery_timeout: 300,
             max_lock_hold: 3600,
@@ -68,6 +71,7 @@ impl ConductorConfig {
             automated_clean: self.automated_clean,
             poll_min_ms: self.poll_min_ms.max(1),
             poll_max_ms: self.poll_max_ms.max(self.poll_min_ms).max(1),
+            max_wait: self.max_wait,
         }
     }
 }

@@ -52,8 +52,8 @@ macro_rules! driver_limits {
 
 driver_limits! {
     memory_mib <= MAX_MEMORY_MIB,
-    cpu_ms <= 600_000,
-    wall_s <= 600,
+    cpu_ms <= 120_000,
+    wall_s <= 300,
     host_calls <= 1_000_000,
     log_lines <= 10_000,
     value_kib <= 16_384,

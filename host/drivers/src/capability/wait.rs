@@ -9,7 +9,7 @@ use crate::contract::types::{Error, PowerState};
 use crate::state::{CallState, NOT_GRANTED};
 
 /// Tokens that one call may make, and conditions that `any-of` may join.
-const MAX_TOKENS: usize = 16;
+pub(crate) const MAX_TOKENS: usize = 16;
 
 impl CallState {
     /// A token for a condition that shows what a capability shows: who was not granted that may not wait for it either.
