@@ -78,6 +78,12 @@ pub fn provoke(effect: &str) -> Result<Outcome> {
         "redfish.post" => answered(effect, redfish::post(&cooling("/Profiles"), &json!({ "Name": "Night" })).map(drop)),
         "redfish.delete" => answered(effect, redfish::delete(&cooling("/Profiles/Factory")).map(drop)),
 
+        // To the server that the node's medium is on, which takes none of them: that is an answer like another.
+        "http.post" => answered(effect, http::post(&medium(), &[], None).map(drop)),
+        "http.put" => answered(effect, http::put(&medium(), &[], None).map(drop)),
+        "http.patch" => answered(effect, http::patch(&medium(), &[], None).map(drop)),
+        "http.delete" => answered(effect, http::delete(&medium(), &[]).map(drop)),
+
         "locking.upgrade" => answered(effect, locking::upgrade()),
         "locking.downgrade" => answered(effect, locking::downgrade()),
         // The lock is named like the effect.

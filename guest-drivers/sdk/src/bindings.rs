@@ -25,6 +25,8 @@ pub mod imports {
                 import baremetal:deploy/redfish@0.1.0;
                 import baremetal:deploy/image@0.1.0;
                 import baremetal:deploy/report@0.1.0;
+                import baremetal:deploy/http@0.1.0;
+                import baremetal:deploy/artifact@0.1.0;
             }
         ",
         path: "../../wit",

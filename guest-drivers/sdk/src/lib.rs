@@ -80,6 +80,7 @@ pub mod agent;
 pub mod bindings;
 mod error;
 mod export;
+pub mod http;
 pub mod log;
 pub mod redfish;
 pub mod report;
@@ -99,7 +100,7 @@ pub use bindings::state_schema::exports::baremetal::deploy::state_schema::{Guest
 pub use bindings::imports::baremetal::deploy::types::{
     Argument, ArgumentType, Error, ErrorKind, Outcome, PowerState, Property, SecretRef, Step, StepCall,
 };
-pub use bindings::imports::baremetal::deploy::{boot, events, image, locking, network, power};
+pub use bindings::imports::baremetal::deploy::{artifact, boot, events, image, locking, network, power};
 pub use error::Result;
 pub use {serde, serde_json};
 
@@ -110,5 +111,5 @@ pub mod prelude {
         Argument, ArgumentType, Cleaning, Deploy, DeploySteps, Description, Driver, Error, ErrorKind, Outcome, PowerState, Property,
         Result, Step, StepCall, export_driver,
     };
-    pub use crate::{agent, boot, events, image, locking, log, network, power, redfish, report, state, task, wait};
+    pub use crate::{agent, artifact, boot, events, http, image, locking, log, network, power, redfish, report, state, task, wait};
 }

@@ -1,0 +1,72 @@
+//! Asks of other hosts what `extra/hostile_outside` lists, one after the other, in the deploy step; it never fails by itself.
+//!
+//! A request is `{"do": "get", "url": ..., "headers": {...}, "body": ...}`, with the functions of `http`. Beside them there are `find`
+//! and `url` (functions of `artifact`, for `name`, and `seconds`); `{url}` in a later URL, header or body stands for what `url` gave, and
+//! `wait` has the driver called again. The answers, a line each, are reported as `driver_internal_info/root_uuid_or_disk_id`: a status with the body, what
+//! `artifact` gave, or an error's code.
+
+use serde_json::{Map, Value, json};
+use wrought_sdk::http::{Body, Response};
+use wrought_sdk::prelude::*;
+use wrought_sdk::state::Scope;
+
+/// Keys of what was answered so far, and of the reference that was given last.
+const ANSWERS: &str = "outside-answers";
+const REFERENCE: &str = "outside-reference";
+
+/// What the node lists.
+pub fn requests() -> Option<Vec<Value>> {
+    let extra: Map<String, Value> = serde_json::from_str(&task::node().extra).ok()?;
+    extra.get("hostile_outside")?.as_array().cloned()
+}
+
+/// Goes on with the list from where the last call of this step came to.
+pub fn play(requests: &[Value]) -> Result<Outcome> {
+    let mut answers: Vec<String> = state::get(Scope::Operation, ANSWERS)?.unwrap_or_default();
+    for request in requests.iter().skip(answers.len()) {
+        if request.get("do") == Some(&json!("wait")) {
+            answers.push("waited".into());
+            state::set(Scope::Operation, ANSWERS, &answers)?;
+            return wait::seconds(1);
+        }
+        answers.push(ask(request).unwrap_or_else(|error| error.code));
+    }
+    report::put(report::Kind::Instance, &json!({ "root_uuid_or_disk_id": answers.join("\n") })).map(|()| Outcome::Done)
+}
+
+fn ask(request: &Value) -> Result<String> {
+    let reference: String = state::get(Scope::Operation, REFERENCE)?.unwrap_or_default();
+    let filled = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned).replace("{url}", &reference);
+    let text = |key: &str| request.get(key).map(filled).unwrap_or_default();
+    let (url, name) = (text("url"), text("name"));
+    let given = request.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+    let given: Vec<(String, String)> = given.into_iter().map(|(name, value)| (name, filled(&value))).collect();
+    let headers: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = request.get("body").map(|body| Body::Text(filled(body)));
+    let answer = match text("do").as_str() {
+        "get" => http::get(&url, &headers),
+        "head" => http::head(&url, &headers),
+        "post" => http::post(&url, &headers, body.as_ref()),
+        "put" => http::put(&url, &headers, body.as_ref()),
+        "patch" => http::patch(&url, &headers, body.as_ref()),
+        "delete" => http::delete(&url, &headers),
+        "find" => return artifact::find(&name).map(|found| format!("{} {} {}", found.digest, found.name, found.size_kib)),
+        "url" => {
+            let seconds = request.get("seconds").and_then(Value::as_u64).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(300);
+            let reference = artifact::url(&name, seconds)?;
+            state::set(Scope::Operation, REFERENCE, &reference)?;
+            return Ok(reference);
+        }
+        other => Err(Error::invalid_parameter(format!("extra/hostile_outside: there is no {other}"))),
+    };
+    answer.map(|response| format!("{} {}", response.status, shown(&response)))
+}
+
+/// A body of one line, and its length if it is long.
+fn shown(response: &Response) -> String {
+    match &response.body {
+        Body::Text(text) if text.len() <= 1000 => text.replace('\n', " "),
+        Body::Text(text) => format!("{} characters", text.len()),
+        Body::Bytes(bytes) => format!("{bytes:?}"),
+    }
+}
