@@ -100,6 +100,8 @@ fn a_broken_lock_goes_to_the_next_and_its_holder_is_told_by_name() {
         next.reach("active").await;
         let failed = stuck.reach("deploy failed").await["last_error"].as_str().unwrap().to_owned();
         assert!(failed.contains("wrought.LockBroken") && failed.contains("chassis"), "{failed}");
+        let audit = world.api().get("/wrought/v1/audit").await.ok().to_string();
+        assert!(audit.contains("break-lock") && audit.contains("lock/chassis") && audit.contains("firmware hangs"), "{audit}");
         let history = world.api().get(&stuck.path("/history?detail=true")).await.ok().to_string();
         assert!(history.contains("firmware hangs") && history.contains("taken away"), "{history}");
     });

@@ -150,6 +150,9 @@ impl Conductor {
         if let Some(document) = document.as_object_mut() {
             let reported = versions.iter().map(|version| self.reported(version)).collect::<Vec<_>>();
             document.insert("versions".into(), reported.into());
+            let limits = self.limits_document(&name);
+            document.insert("limits".into(), limits.get("limits").cloned().unwrap_or_default());
+            document.insert("limits_set".into(), limits.get("set").cloned().unwrap_or_default());
             document.insert("rejected".into(), rejections.iter().map(uploads::shown_rejection).collect::<Vec<_>>().into());
         }
         Ok(document)

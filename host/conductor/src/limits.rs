@@ -8,6 +8,7 @@ use wrought_storage::StoreError;
 use crate::Refusal;
 use crate::audit::administrator;
 use crate::conductor::Conductor;
+use crate::trail::{done, object_of};
 
 impl Conductor {
     /// Puts what is stored in force, at the start.
@@ -48,6 +49,7 @@ impl Conductor {
             let document = serde_json::to_value(limits).ok().and_then(|document| document.as_object().cloned()).unwrap_or_default();
             this.0.store.set_driver_limits(&name, &document).await?;
             this.0.catalog.runtime().set_limits(&name, limits);
+            this.note(vec![done(&who, "limits", object_of(&name), String::new(), Value::Object(document.clone()))]).await;
             let shown = Value::Object(document);
             tracing::info!(driver = %name, user = who.user, limits = %shown, "limits of a driver set");
             Ok(this.limits_document(&name))

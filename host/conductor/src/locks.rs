@@ -15,6 +15,7 @@ use crate::Refusal;
 use crate::audit::{administrator, reason};
 use crate::conductor::Conductor;
 use crate::seen::Seen;
+use crate::trail::done;
 
 /// Between two looks for locks that have been held for too long, at most.
 const LOOK: Duration = Duration::from_secs(5);
@@ -222,6 +223,8 @@ impl Conductor {
         let broken = self.0.store.break_lock(name, held_by, why, &who.user, &self.0.host).await?;
         if let Some(holder) = &broken {
             self.0.locks.note_broken(holder.node, name.to_owned());
+            let detail = json!({ "node": holder.node, "operation": holder.operation });
+            self.note(vec![done(who, "break-lock", format!("lock/{name}"), why.to_owned(), detail)]).await;
             tracing::warn!(lock = name, node = %holder.node, operation = %holder.operation, user = who.user, why, "a shared lock was taken away");
             self.wake_lock_waiters();
         }
