@@ -241,6 +241,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     import::network::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::image::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::report::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    import::redfish::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::http::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::artifact::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     import::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
