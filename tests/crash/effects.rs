@@ -75,7 +75,7 @@ impl Case {
             "redfish.patch" => vec![shows(|counts| counts.oem_changes, 1)],
             "redfish.post" => vec![shows(|counts| counts.oem_creations, 1)],
             "redfish.delete" => vec![shows(|counts| counts.oem_deletions, 1)],
-            _ if effect.starts_with("network.") || effect.starts_with("locking.") => vec![plain],
+            _ if ["network.", "locking.", "http."].iter().any(|interface| effect.starts_with(interface)) => vec![plain],
             other => panic!("the table has the effect {other}, and this test does not know how to provoke it"),
         }
     }
@@ -189,7 +189,10 @@ impl Pass {
         (options.power_delay, options.boot_delay) = (0.4, 0.05);
         let fleet = Fleet::start(options).await.unwrap();
         let api = &place.api;
-        api.install("hostile", hostile()).await;
+        let pushed = api.push("hostile", hostile()).await.ok();
+        let mut grant = pushed["requested"].as_array().unwrap().clone();
+        grant.push(format!("http=*@{}", fleet.url()).into());
+        api.activate("hostile", &json!({ "digest": pushed["digest"], "grant": grant })).await.ok();
         let sha256 = image_sha256(&fleet).await;
         let enrolled = cases.into_iter().enumerate().map(|(server, (case, trouble))| {
             let body = node(&fleet, server, &sha256, case);

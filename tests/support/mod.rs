@@ -5,6 +5,7 @@ mod cli;
 mod component;
 mod host;
 mod node;
+mod outside;
 mod stopped;
 mod world;
 
@@ -22,6 +23,7 @@ pub use cli::wrought;
 pub use component::{garbles, grows_a_table, only_describes, wants_the_moon};
 pub use host::{Host, HostConfig};
 pub use node::{DRIVE_TEXT, Node};
+pub use outside::Outside;
 pub use stopped::{Life, MortalHost, Passage, Place, Watch, hostile};
 pub use variant::with_note;
 pub use world::{BMC_PASSWORD, Setup, Shared, World, fleet_options, image_sha256, redfish_node};

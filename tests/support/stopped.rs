@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passed, Passing, Setup};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, shipped};
-use wrought_hardware::ImageConfig;
+use wrought_hardware::{DriverHttpConfig, ImageConfig};
 use wrought_storage::{Durability, Store};
 
 use super::Api;
@@ -84,7 +84,11 @@ impl Place {
                 catalog,
                 conductor: ConductorConfig { poll_min_ms: 20, poll_max_ms: 200, recovery_timeout, ..ConductorConfig::default() },
                 deploy: DeployConfig::default(),
-                hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
+                hardware: Hardware {
+                    image: ImageConfig { allow_loopback: true, ..ImageConfig::default() },
+                    driver_http: DriverHttpConfig { exempt_networks: vec!["127.0.0.0/8".parse().unwrap()], ..DriverHttpConfig::default() },
+                    ..Hardware::default()
+                },
                 journal: JournalConfig::default(),
                 artifacts: wrought_conductor::ArtifactsSetup {
                     folder: data.join("artifacts"),

@@ -54,7 +54,7 @@ async fn functions_that_only_look_may_not_change_the_world() {
         assert!(done.is_empty(), "{done:?}");
         for word in words {
             let (name, answer) = word.split_once('=').unwrap();
-            let effect = ["agent.run", "boot.set", "locking", "network.add", "power.on", "redfish.patch"].contains(&name);
+            let effect = ["agent.run", "boot.set", "http.post", "locking", "network.add", "power.on", "redfish.patch"].contains(&name);
             assert_eq!(answer == "wrought.EffectForbidden", effect, "{function:?}: {word}");
         }
     }
@@ -64,8 +64,42 @@ async fn functions_that_only_look_may_not_change_the_world() {
 fn what_machines_share_is_granted_by_path_and_systems_never() {
     let grants = Grants::of(["redfish=/redfish/v1/UpdateService", "redfish"]).unwrap();
     assert_eq!(grants.scopes("redfish").collect::<Vec<_>>(), ["/redfish/v1/UpdateService"]);
-    for wrong in ["", "/", "/redfish/v1", "/redfish/v1/", "UpdateService", "/redfish/v1/Update Service", "/redfish/v1/Chassis/..", "/redfish/v1/Systems/2"] {
+    for wrong in [
+        "",
+        "/",
+        "/redfish/v1",
+        "/redfish/v1/",
+        "UpdateService",
+        "/redfish/v1/Update Service",
+        "/redfish/v1/Chassis/..",
+        "/redfish/v1/Systems/2",
+    ] {
         assert!(Grants::of([format!("redfish={wrong}")]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn http_is_granted_by_destination_and_artifacts_by_name_or_digest() {
+    for right in [
+        "http=*@https://fw.example.com",
+        "http=GET+POST@http://192.0.2.1:81",
+        "http.get",
+        "artifact=nic-fw.bin",
+        "artifact=sha256:0123456789ab",
+    ] {
+        assert!(Grants::of([right]).is_ok(), "{right}");
+    }
+    for wrong in [
+        "http=",
+        "http=fw.example.com",
+        "http=GET@https://fw/x",
+        "http.connect",
+        "artifact=",
+        "artifact=../x",
+        "artifact=sha256:01",
+        "artifact.push",
+    ] {
+        assert!(Grants::of([wrong]).is_err(), "{wrong}");
     }
 }
 
