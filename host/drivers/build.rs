@@ -10,8 +10,8 @@ use std::process::Command;
 /// driver, make it a member of that workspace and name it here.
 const GUESTS: [(&str, &str); 2] = [("wrought-driver-direct", "direct.wasm"), ("wrought-driver-fake", "fake.wasm")];
 
-/// Only with the feature `hostile`.
-const HOSTILE: (&str, &str) = ("wrought-driver-hostile", "hostile.wasm");
+/// For tests, only with the feature `hostile`.
+const HOSTILE: [(&str, &str); 2] = [("wrought-driver-hostile", "hostile.wasm"), ("wrought-driver-stamp", "stamp.wasm")];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     provide_target()?;
 
     let target_dir = out.join("guests");
-    let hostile = env::var_os("CARGO_FEATURE_HOSTILE").map(|_| HOSTILE);
+    let hostile = env::var_os("CARGO_FEATURE_HOSTILE").map(|_| HOSTILE).into_iter().flatten();
     let wanted: Vec<(&str, &str)> = GUESTS.into_iter().chain(hostile).collect();
     build(&guests, &target_dir, &wanted)?;
     for (package, file) in wanted {

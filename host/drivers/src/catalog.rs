@@ -27,6 +27,42 @@ const TURN: Duration = Duration::from_secs(30);
 /// What components are called in the folder.
 const COMPONENT: &str = "wasm";
 
+/// Versions that stay loaded although nothing has them on call, for operations that have pinned them and for rollbacks.
+const IDLE: usize = 64;
+
+/// The versions that are loaded, each with the moment of its last use. One that is let go is loaded again when it is asked for.
+#[derive(Default)]
+struct Loaded {
+    drivers: HashMap<Digest, (Arc<Driver>, u64)>,
+    /// Grows with each use.
+    now: u64,
+}
+
+impl Loaded {
+    fn get(&mut self, digest: &Digest) -> Option<Arc<Driver>> {
+        self.now = self.now.saturating_add(1);
+        let (driver, used) = self.drivers.get_mut(digest)?;
+        *used = self.now;
+        Some(driver.clone())
+    }
+
+    fn keep(&mut self, driver: Arc<Driver>) -> Arc<Driver> {
+        self.now = self.now.saturating_add(1);
+        let kept = self.drivers.entry(driver.digest.clone()).or_insert((driver, self.now)).0.clone();
+        let mut idle: Vec<(u64, Digest)> = self
+            .drivers
+            .values()
+            .filter(|(driver, _)| Arc::strong_count(driver) == 1)
+            .map(|(driver, used)| (*used, driver.digest.clone()))
+            .collect();
+        idle.sort_unstable();
+        for (_, digest) in idle.iter().take(idle.len().saturating_sub(IDLE)) {
+            self.drivers.remove(digest);
+        }
+        kept
+    }
+}
+
 /// Components and the versions made of them.
 pub struct Catalog {
     runtime: Runtime,
@@ -34,7 +70,7 @@ pub struct Catalog {
     artifacts: Artifacts,
     trusted: TrustedKeys,
     uploads: Arc<Semaphore>,
-    loaded: Mutex<HashMap<Digest, Arc<Driver>>>,
+    loaded: Mutex<Loaded>,
     current: watch::Sender<Arc<Generation>>,
 }
 
@@ -173,10 +209,10 @@ impl Catalog {
     /// It is in force, or a call or an operation under way has it.
     pub fn unload(&self, digest: &Digest) -> Result<(), InUse> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        match loaded.get(digest) {
-            Some(driver) if Arc::strong_count(driver) > 1 => Err(InUse),
+        match loaded.drivers.get(digest) {
+            Some((driver, _)) if Arc::strong_count(driver) > 1 => Err(InUse),
             _ => {
-                loaded.remove(digest);
+                loaded.drivers.remove(digest);
                 Ok(())
             }
         }
@@ -209,11 +245,11 @@ impl Catalog {
     }
 
     fn known(&self, digest: &Digest) -> Option<Arc<Driver>> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
 
     fn keep(&self, driver: Arc<Driver>) -> Arc<Driver> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(driver.digest.clone()).or_insert(driver).clone()
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).keep(driver)
     }
 
     /// Of a component that was refused, unless it is there from an earlier time.

@@ -14,15 +14,29 @@ pub const FAKE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fake.wasm"));
 #[cfg(feature = "hostile")]
 pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));
 
+/// A driver with one step that writes its version onto the node, for tests; see `guest-drivers/stamp`.
+#[cfg(feature = "hostile")]
+pub const STAMP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stamp.wasm"));
+
 /// [`HOSTILE`] with another description: one build makes many drivers. `mode` is `honest`, or how `describe` misbehaves.
 #[cfg(feature = "hostile")]
 pub fn hostile(mode: &str, version: &str, base: &str) -> Vec<u8> {
-    const MARK: &[u8] = b"HOSTILE:";
-    let mark = [MARK, format!("{mode};{version};{base};").as_bytes()].concat();
-    let mut bytes = HOSTILE.to_vec();
-    let at = HOSTILE.windows(MARK.len()).position(|window| window == MARK);
-    if let Some(place) = at.and_then(|at| bytes.get_mut(at..at.saturating_add(mark.len()))) {
-        place.copy_from_slice(&mark);
+    marked(HOSTILE, b"HOSTILE:", &format!("{mode};{version};{base};"))
+}
+
+/// [`STAMP`] as another version, on a base. `mode` is `good`, `bad` or `slow`.
+#[cfg(feature = "hostile")]
+pub fn stamp(version: &str, base: &str, mode: &str) -> Vec<u8> {
+    marked(STAMP, b"STAMP:", &format!("{version};{base};{mode};"))
+}
+
+/// A component whose bytes behind a mark are others.
+#[cfg(feature = "hostile")]
+fn marked(component: &[u8], mark: &[u8], text: &str) -> Vec<u8> {
+    let mut bytes = component.to_vec();
+    let at = component.windows(mark.len()).position(|window| window == mark).map(|at| at.saturating_add(mark.len()));
+    if let Some(place) = at.and_then(|at| bytes.get_mut(at..at.saturating_add(text.len()))) {
+        place.copy_from_slice(text.as_bytes());
     }
     bytes
 }

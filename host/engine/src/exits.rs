@@ -151,7 +151,8 @@ mod tests {
                 F::Steps => F::Timeout,
                 F::Timeout => F::Aborted,
                 F::Aborted => F::Unlocked,
-                F::Unlocked | F::Refused(_) => return None,
+                F::Unlocked => F::Revoked,
+                F::Revoked | F::Refused(_) => return None,
             })
         });
         error_kinds().map(F::Refused).chain(others).collect()
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_failure_names_exits_and_each_is_one_that_the_table_allows() {
-        assert_eq!((failure_kinds().len(), failed_states().count()), (19, 9));
+        assert_eq!((failure_kinds().len(), failed_states().count()), (20, 9));
         for (state, failure) in failed_states().flat_map(|state| failure_kinds().into_iter().map(move |failure| (state, failure))) {
             let text = exits(state, failure);
             let named = verbs(&text);

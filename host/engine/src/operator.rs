@@ -63,7 +63,7 @@ impl Run<'_> {
 
     /// Ends because nothing may run on the driver any more: its clean-up neither.
     pub(crate) fn revoked(&mut self, text: &str) -> Result<(), Impossible> {
-        let text = format!("{} while {}", cut(text, MAX_WORDS), self.at());
+        let text = format!("{} while {}, and the machine was left as it was", cut(text, MAX_WORDS), self.at());
         let text = match &self.operation.failure {
             Some(first) => followed(&first.text, &format!("Then {text}")),
             None => text,

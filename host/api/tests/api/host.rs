@@ -1,6 +1,7 @@
 //! A host without machines: a real store, and a conductor that notes what it is asked for.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,9 +15,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{
-    BootDevice, BrokenOff, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
+    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup,
+    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
 };
-use wrought_domain::{DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
+use wrought_domain::{ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
 use wrought_storage::{AuditQuery, Durability, NodeRef, Reserved, Revision, Store, StoreError};
 
@@ -31,6 +33,8 @@ pub enum Asked {
     BootDevice(NodeId, String, bool),
     Lookup(Vec<String>, Option<NodeId>),
     Heartbeat(NodeId, Heartbeat),
+    UploadArtifact(ArtifactName, Option<u64>, Option<Digest>, usize),
+    DeleteArtifact(String),
     Upload(DriverName, Option<u64>, Option<String>, usize),
     Delete(DriverName, String),
     Decide(DriverName, DriverDecision),

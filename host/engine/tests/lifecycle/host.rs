@@ -151,6 +151,12 @@ impl Host {
         self.handle(Event::Unlocked { principal, reason: reason.into() }).unwrap();
     }
 
+    /// A version that it runs on is revoked: nothing is in flight, or has just come back.
+    pub fn revoke(&mut self, text: &str) {
+        (self.in_flight, self.testing) = (None, 0);
+        self.handle(Event::Revoked(text.into())).unwrap();
+    }
+
     pub fn answer(&mut self, returned: Returned) {
         assert!(self.in_flight.take().is_some(), "nothing is in flight");
         self.handle(Event::Returned(returned)).unwrap();

@@ -10,4 +10,5 @@ mod power;
 mod rest;
 mod restart;
 mod tear_down;
+mod revoked;
 mod unlock;
