@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, ErrorKind, Map};
 use wrought_drivers::Grants;
-use wrought_drivers::capability::{Agent, Artifact, Http, HttpAnswer, HttpBody, HttpRequest, Authority, Boot, Image, Locking, Network, NetworkChange, Power, PowerChange, Progress, Redfish, Witness};
+use wrought_drivers::capability::{
+    Agent, Artifact, Authority, Boot, Http, HttpAnswer, HttpBody, HttpRequest, Image, Locking, Network, NetworkChange, Power, PowerChange,
+    Progress, Redfish, Witness,
+};
 use wrought_drivers::contract::agent::{Command, CommandStatus, Session, StepKind};
 use wrought_drivers::contract::artifact::Info;
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
@@ -346,12 +349,11 @@ impl Progress for Scripted {
 #[async_trait]
 impl Http for Scripted {
     async fn http(&self, request: HttpRequest) -> Answer<HttpAnswer> {
-        self.act(&format!("http {} {}", request.method, request.url), |_| HttpAnswer {
-            status: 200,
-            headers: vec![("x-seen".into(), "yes".into())],
-            body: HttpBody::of(vec![0xff]),
-        })
-        .await
+        let answer = HttpAnswer { status: 200, headers: vec![("x-seen".into(), "yes".into())], body: HttpBody::of(vec![0xff]) };
+        match request.method.as_str() {
+            "GET" | "HEAD" => self.look(|_| answer).await,
+            method => self.act(&format!("http {method} {}", request.url), |_| answer).await,
+        }
     }
 }
 
