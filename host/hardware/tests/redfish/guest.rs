@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use wrought_hardware::egress::EgressPolicy;
-use wrought_hardware::redfish::RedfishRegistry;
 use wrought_hardware::redfish::guest::path::Verb;
 use wrought_hardware::redfish::guest::{Answer, Guest};
+use wrought_hardware::redfish::{RedfishRegistry, RedfishTarget};
 use wrought_hardware::secrets::Secrets;
 use wrought_hardware::{HardwareError, ImageConfig, Kind, RedfishConfig};
 
@@ -246,5 +246,23 @@ async fn what_a_change_asked_for_is_seen_afterwards() {
     ] {
         let question = guest.question(Verb::Patch, FANS, body(wanted.clone())).await.unwrap();
         assert_eq!(guest.shows(&question).await.unwrap().is_some(), there, "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_system_is_none_has_nothing_that_a_driver_may_name() {
+    let mock = MockBmc::start(|_, _| Odd::Usual).await;
+    resource(&mock, "/redfish/v1/AccountService/Accounts", json!({}));
+    for odd in ["/redfish/v1/Systems", "/redfish/v1/AccountService/Accounts", "/redfish/v1/Systems/1%20%3b"] {
+        let mut info = mock.driver_info();
+        info.insert("redfish_system_id".into(), json!(odd));
+        resource(&mock, odd, json!({}));
+        let target = RedfishTarget::from_driver_info(&info).unwrap();
+        let guest = RedfishRegistry::new(RedfishConfig::default()).guest(&target, &[]).unwrap();
+        assert_eq!(
+            code(guest.question(Verb::Get, "/redfish/v1/Systems/2", None).await),
+            (Kind::Unsupported, "redfish.OddSystemPath".into()),
+            "{odd}"
+        );
     }
 }

@@ -62,6 +62,9 @@ const BOOT: [&str; 4] = ["bootsourceoverride", "httpbooturi", "securebootenable"
 const SCHEMES: [&str; 14] =
     ["cifs:", "data:", "file:", "ftp:", "ftps:", "gopher:", "http:", "https:", "javascript:", "nfs:", "scp:", "sftp:", "smb:", "tftp:"];
 
+/// Names of members that say where a share is, as vendors' exports and imports of settings have them.
+const HOSTS: [&str; 6] = ["ipaddress", "remoteaddress", "remotehost", "remoteserver", "serveraddress", "shareaddress"];
+
 /// `body` as it may be sent: its size and depth, no member about accounts or secrets, nothing that belongs to `boot`.
 pub(crate) fn check(body: &Map<String, Value>) -> Result<(), HardwareError> {
     members(body, 1)?;
@@ -174,6 +177,10 @@ pub(crate) async fn check_destinations(value: &Value, policy: &EgressPolicy) -> 
             urls.extend(found.into_iter().map(|url| (key.to_owned(), url)));
         } else if names_url && !lower.starts_with('/') && !lower.starts_with('#') {
             return Err(denied("egress.Denied", &format!("{}: give a whole URL, with http or https", shown(key))));
+        } else if HOSTS.contains(&name.as_str()) && !lower.is_empty() {
+            let address = text.trim();
+            let is_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
+            urls.push((key.to_owned(), if is_v6 { format!("http://[{address}]/") } else { format!("http://{address}/") }));
         }
         match text.trim().trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(address) if is_local(address) && !policy.allows(address) => {

@@ -276,8 +276,8 @@ fn link(operation: &Operation<'_>, value: &Value) -> Option<GuestPath> {
 }
 
 fn own_of(operation: &Operation<'_>, system: &Resource) -> Result<Own, HardwareError> {
-    let path = GuestPath::parse(system.path.trim_end_matches('/'))
-        .map_err(|_| operation.unsupported("OddSystemPath", "the System's path has characters that are not sent for a driver"))?;
+    let path = GuestPath::parse(system.path.trim_end_matches('/')).ok().filter(path::is_system);
+    let path = path.ok_or_else(|| operation.unsupported("OddSystemPath", "the path of the node's System is not that of a System"))?;
     let members = |at: &str, collection: &str| -> Vec<GuestPath> {
         let links = system.value.pointer(at).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let links = links.iter().take(MOST_LINKS).filter_map(|value| link(operation, value));

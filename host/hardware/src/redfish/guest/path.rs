@@ -162,6 +162,12 @@ pub struct Own {
     pub reset: Option<GuestPath>,
 }
 
+/// Whether a path can be that of a System: a node that names a collection, or anything else, has none that a driver could use.
+pub(crate) fn is_system(path: &GuestPath) -> bool {
+    let parent = path.segments.len().checked_sub(2).and_then(|place| path.segments.get(place));
+    path.segments.len() >= MEMBER && parent.is_some_and(|name| name == "Systems")
+}
+
 /// Why a path may be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
