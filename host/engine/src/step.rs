@@ -173,8 +173,10 @@ impl<'a> Run<'a> {
         let timeout = if wait.timeout_s == 0 { self.default_timeout(&wait.condition) } else { wait.timeout_s.min(longest) };
         let deadline = later(self.now, i64::from(timeout) * 1000);
         // A time that has to pass is not cut short by a time-out, unless it is longer than anything may last.
-        let passes = wait.condition.earliest().map(|at| at.min(later(self.now, i64::from(longest) * 1000)));
-        let deadline = passes.map_or(deadline, |at| deadline.max(at));
+        let deadline = match wait.condition.earliest() {
+            Some(at) => deadline.max(at).min(later(self.now, i64::from(longest) * 1000)),
+            None => deadline,
+        };
         self.apply_if_allowed(Transition::Wait);
         self.operation.waiting = Some(Waiting {
             condition: wait.condition.clone(),
