@@ -37,7 +37,7 @@ async fn push(api: &Api, version: &str, mode: &str) -> String {
 }
 
 async fn stamped(node: &Node<'_>) -> String {
-    node.deploy().await["driver_internal_info"]["stamp"].as_str().unwrap().to_owned()
+    node.deploy().await["driver_internal_info"]["firmware_components"][0]["current_version"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn revoked_in_the_middle_of_fifty_operations_each_ends_in_its_failed_state_by_na
         world.api().call(Method::PUT, &format!("/v1/nodes/{uuid}/states/provision"), &json!({"target": "active"})).await;
         until("deployed by the version before", async || {
             let node = world.api().get(&format!("/v1/nodes/{uuid}")).await.ok();
-            (node["provision_state"] == "active" && node["driver_internal_info"]["stamp"] == "1.0.0").then_some(())
+            (node["provision_state"] == "active" && node["driver_internal_info"]["firmware_components"][0]["current_version"] == "1.0.0").then_some(())
         })
         .await;
     });
@@ -237,7 +237,10 @@ fn each_import_that_is_not_granted_is_denied_by_type_and_stands_in_the_audit() {
             let node = world.fake("hostile", imports.clone()).await;
             node.provision("active").await;
             let ended = node.rest().await;
-            let tried = codes(ended["last_error"].as_str().unwrap());
+            // Without a destination `http` allows nothing, so it stands in every answer.
+            let others = |name: &str| taken == "http" || !name.starts_with("http");
+            let mut tried = codes(ended["last_error"].as_str().unwrap());
+            tried.retain(|(name, _)| others(name));
             assert!(tried.iter().any(|(name, _)| name.starts_with(taken)), "{taken} was not tried: {tried:?}");
             for (name, code) in &tried {
                 let interface = if name == "config-drive" { "image" } else { name.split('.').next().unwrap() };
@@ -246,9 +249,10 @@ fn each_import_that_is_not_granted_is_denied_by_type_and_stands_in_the_audit() {
                 assert!(interface == taken || code != "wrought.NotGranted", "{name}={code} without {taken}");
             }
             let audit = api.get(&format!("/wrought/v1/audit?object=node/{}", node.uuid)).await.ok();
-            let records = audit["audit"].as_array().unwrap();
+            let mut records = audit["audit"].as_array().unwrap().clone();
+            records.retain(|record| others(record["verb"].as_str().unwrap()));
             assert!(!records.is_empty(), "{taken}");
-            for record in records {
+            for record in &records {
                 assert!(record["verb"].as_str().unwrap().starts_with(taken), "{record}");
                 assert_eq!((&record["outcome"], &record["principal"]), (&json!("denied"), &json!("noauth")));
                 assert_eq!((&record["detail"]["driver"], &record["source"]), (&json!("hostile"), &json!("127.0.0.1")));

@@ -52,7 +52,7 @@ impl DeploySteps for Stamp {
             _ => {}
         }
         state::set(Scope::Node, "version", &version)?;
-        report::put(report::Kind::Instance, &json!({ "stamp": version }))?;
+        report::put(report::Kind::Firmware, &json!([{"component": "stamp", "current_version": version}]))?;
         Ok(Outcome::Done)
     }
 }
