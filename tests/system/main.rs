@@ -25,6 +25,7 @@ mod lifecycle;
 mod locks;
 mod maintenance;
 mod redfish_import;
+mod reload;
 mod replay;
 mod rollout;
 mod sealed;
