@@ -24,6 +24,7 @@ use wrought_storage::{Artifact, Store, StoreError};
 
 use crate::audit::administrator;
 use crate::conductor::Conductor;
+use crate::trail::done;
 use crate::uploads::BrokenOff;
 use crate::{Refusal, convert};
 
@@ -238,6 +239,8 @@ impl Conductor {
         self.free_for(&new.name, &new.digest).await?;
         whole.keep(artifacts.path(&new.digest)).await.map_err(|error| not_stored(&error))?;
         let kept = self.0.store.put_artifact(&new).await?;
+        let detail = json!({ "digest": kept.digest, "size": kept.size });
+        self.note(vec![done(who, "artifact.upload", format!("artifact/{}", kept.name), String::new(), detail)]).await;
         tracing::info!(artifact = %kept.name, digest = kept.digest.short(), size = kept.size, user = who.user, "artifact uploaded");
         Ok(self.shown_artifact(&kept))
     }
@@ -287,6 +290,8 @@ impl Conductor {
             if gone {
                 remove(&this.0.artifacts.path(&artifact.digest));
             }
+            let detail = json!({ "digest": artifact.digest });
+            this.note(vec![done(&who, "artifact.delete", format!("artifact/{}", artifact.name), String::new(), detail)]).await;
             tracing::info!(artifact = %artifact.name, digest = artifact.digest.short(), user = who.user, "artifact deleted");
             Ok(())
         })
