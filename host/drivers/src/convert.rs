@@ -3,6 +3,7 @@
 use wrought_domain::step::{Argument, ArgumentType};
 use wrought_domain::{Map, Step, StepCall};
 
+use crate::capability::escaped;
 use crate::contract::types;
 
 /// Bytes of names that a driver gives.
@@ -68,8 +69,8 @@ fn step(given: types::Step) -> Result<Step, String> {
 
 fn argument(given: types::Argument) -> Argument {
     Argument {
-        name: clip(&given.name),
-        description: wrought_domain::node::cut(&given.description, 1024),
+        name: escaped(&clip(&given.name)),
+        description: escaped(&wrought_domain::node::cut(&given.description, 1024)),
         required: given.required,
         kind: match given.type_ {
             types::ArgumentType::Text => ArgumentType::Text,

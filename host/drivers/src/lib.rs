@@ -27,6 +27,8 @@ pub mod limits;
 mod meter;
 pub mod partial;
 pub mod private;
+#[doc(hidden)]
+pub mod property;
 mod runtime;
 pub mod shipped;
 mod snapshot;

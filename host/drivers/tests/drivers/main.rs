@@ -9,6 +9,7 @@ mod host;
 mod hostile;
 mod journal;
 mod limits;
+mod property;
 mod time;
 mod wasi;
 mod world;
