@@ -23,29 +23,35 @@ const LOOK: Duration = Duration::from_secs(5);
 /// What is remembered of locks; all of it is stored as well.
 #[derive(Default)]
 pub(crate) struct Locks {
-    /// Taken away from the operation that holds the node.
-    broken: Mutex<HashMap<NodeId, BTreeSet<String>>>,
+    /// Taken away from an operation of the node.
+    broken: Mutex<HashMap<NodeId, (OperationId, BTreeSet<String>)>>,
     /// Whether anybody may wait for a lock.
     waited_for: AtomicBool,
 }
 
 impl Locks {
-    fn broken(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, BTreeSet<String>>> {
+    fn broken(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, (OperationId, BTreeSet<String>)>> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A lock that was taken away from the operation that holds a node, and that its driver has not released since.
-    pub(crate) fn broken_of(&self, node: NodeId) -> Option<String> {
-        self.broken().get(&node).and_then(|names| names.first().cloned())
+    /// A lock that was taken away from an operation, and that its driver has not released since.
+    pub(crate) fn broken_of(&self, node: NodeId, operation: OperationId) -> Option<String> {
+        self.broken().get(&node).filter(|(of, _)| *of == operation).and_then(|(_, names)| names.first().cloned())
     }
 
-    fn note_broken(&self, node: NodeId, name: String) {
-        self.broken().entry(node).or_default().insert(name);
+    /// An operation may have ended before this is noted: then it is replaced when the node's next one loses a lock.
+    fn note_broken(&self, node: NodeId, operation: OperationId, name: String) {
+        let mut broken = self.broken();
+        let noted = broken.entry(node).or_insert_with(|| (operation, BTreeSet::new()));
+        if noted.0 != operation {
+            *noted = (operation, BTreeSet::new());
+        }
+        noted.1.insert(name);
     }
 
     fn forget(&self, node: NodeId, name: &str) {
         let mut broken = self.broken();
-        if let Some(names) = broken.get_mut(&node) {
+        if let Some((_, names)) = broken.get_mut(&node) {
             names.remove(name);
             if names.is_empty() {
                 broken.remove(&node);
@@ -57,8 +63,8 @@ impl Locks {
 impl Conductor {
     /// What the store knows of locks, at the start.
     pub(crate) async fn load_locks(&self) -> Result<(), StoreError> {
-        for (node, name) in self.0.store.broken_locks().await? {
-            self.0.locks.note_broken(node, name);
+        for (node, operation, name) in self.0.store.broken_locks().await? {
+            self.0.locks.note_broken(node, operation, name);
         }
         let (anybody, _) = self.0.store.next_for_locks().await?;
         self.0.locks.waited_for.store(anybody, Ordering::Release);
@@ -84,7 +90,7 @@ impl Conductor {
 
     /// Whether a wait for a lock is over: it is held, or asking again will tell why it cannot be had.
     pub(crate) async fn lock_wait_is_over(&self, node: &Node, operation: OperationId, name: &str) -> bool {
-        if !wrought_domain::lock::names(&node.properties, name) || self.0.locks.broken_of(node.uuid).is_some() {
+        if !wrought_domain::lock::names(&node.properties, name) || self.0.locks.broken_of(node.uuid, operation).is_some() {
             return true;
         }
         match self.ask_for_lock(node.uuid, operation, name, true).await {
@@ -222,7 +228,7 @@ impl Conductor {
     ) -> Result<Option<wrought_storage::LockUser>, StoreError> {
         let broken = self.0.store.break_lock(name, held_by, why, &who.user, &self.0.host).await?;
         if let Some(holder) = &broken {
-            self.0.locks.note_broken(holder.node, name.to_owned());
+            self.0.locks.note_broken(holder.node, holder.operation, name.to_owned());
             let detail = json!({ "node": holder.node, "operation": holder.operation });
             self.note(vec![done(who, "break-lock", format!("lock/{name}"), why.to_owned(), detail)]).await;
             tracing::warn!(lock = name, node = %holder.node, operation = %holder.operation, user = who.user, why, "a shared lock was taken away");

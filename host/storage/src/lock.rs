@@ -245,9 +245,12 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn broken_locks(&self) -> Result<Vec<(NodeId, String)>, StoreError> {
-        let query = sqlx::query_as("SELECT node, name FROM broken_locks ORDER BY node, name");
-        let rows: Vec<(String, String)> = query.fetch_all(self.reads()).await?;
-        rows.into_iter().map(|(node, name)| Ok((NodeId(document::parse("lock", &node)?), name))).collect()
+    pub async fn broken_locks(&self) -> Result<Vec<(NodeId, OperationId, String)>, StoreError> {
+        let query = sqlx::query_as("SELECT node, operation, name FROM broken_locks ORDER BY node, name");
+        let rows: Vec<(String, String, String)> = query.fetch_all(self.reads()).await?;
+        let read = |(node, operation, name): (String, String, String)| {
+            Ok((NodeId(document::parse("lock", &node)?), OperationId(document::parse("lock", &operation)?), name))
+        };
+        rows.into_iter().map(read).collect()
     }
 }

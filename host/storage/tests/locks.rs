@@ -125,7 +125,7 @@ async fn a_broken_lock_goes_to_the_next_and_its_node_tells() {
     assert_eq!(store.break_lock("free", None, "stuck", "ops", "host-1").await.unwrap(), None);
     let broken = store.break_lock("chassis", None, "stuck", "ops", "host-1").await.unwrap().unwrap();
     assert_eq!((broken.node, broken.operation), (a.node, a.operation));
-    assert_eq!(store.broken_locks().await.unwrap(), [(a.node, "chassis".to_owned())]);
+    assert_eq!(store.broken_locks().await.unwrap(), [(a.node, a.operation, "chassis".to_owned())]);
     assert_eq!(b.waits(&store, "chassis").await, LockAnswer::Held);
     let told = store.history(a.node, &HistoryQuery::default()).await.unwrap();
     assert!(told.last().unwrap().event.contains("chassis") && told.last().unwrap().event.contains("stuck"), "{told:?}");

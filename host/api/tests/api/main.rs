@@ -7,6 +7,7 @@ mod drivers;
 mod errors;
 mod host;
 mod journal;
+mod locks;
 mod nodes;
 mod patch;
 mod ports;

@@ -96,7 +96,7 @@ impl Witness for NodeWorld {
         // Who is not alone any more must not go on as if it were. What a failure leaves behind is cleaned up all the same.
         if effect != "locking.release"
             && !self.cleans_up
-            && let Some(lock) = self.conductor.0.locks.broken_of(self.node.uuid)
+            && let Some(lock) = self.holder.and_then(|operation| self.conductor.0.locks.broken_of(self.node.uuid, operation))
         {
             return Err(heard_broken(&lock));
         }
