@@ -187,24 +187,24 @@ fn of_uploads_that_break_off_nothing_stays() {
 }
 
 /// A small disk, for as long as this lives.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Nothing where this user may not mount.
-    fn mount(at: &Path, mib: u32) -> Option<Self> {
+    pub fn mount(at: &Path, mib: u32) -> Option<Self> {
         let size = format!("size={mib}m,mode=700");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status();
         mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
     }
 
     /// Leaves so many bytes free.
-    fn fill(&self, free: u64) {
+    pub fn fill(&self, free: u64) {
         let space = rustix::fs::statvfs(&self.0).unwrap();
         let available = space.f_bavail * space.f_frsize;
         std::fs::write(self.0.join("filler"), vec![1; usize::try_from(available.saturating_sub(free)).unwrap()]).unwrap();
     }
 
-    fn empty(&self) {
+    pub fn empty(&self) {
         std::fs::remove_file(self.0.join("filler")).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
+use crate::admission::SmallDisk;
 use crate::support::{Host, HostConfig, Node, Outside, Setup, World, run, until, wrought};
 
 const BYTES: &[u8] = b"firmware-canary-0f3a77 \x00\xff and more";
@@ -189,5 +190,75 @@ fn a_driver_hands_on_a_url_that_it_never_sees() {
         let refused = api.send(Method::DELETE, "/wrought/v1/artifacts/nic-fw.bin", |request| request).await.refused(409);
         assert!(refused.contains("may be used until"), "{refused}");
         assert_eq!(api.send(Method::DELETE, "/wrought/v1/artifacts/hidden.bin", |request| request).await.status, 204);
+    });
+}
+
+#[test]
+fn agents_and_controllers_fetch_what_a_driver_hands_on() {
+    run(async {
+        let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let api = world.api();
+        let sent = api.send(Method::POST, "/wrought/v1/artifacts/disk.raw", |request| request.body(BYTES)).await.ok();
+        let digest = sent["digest"].as_str().unwrap().to_owned();
+        let pushed = api.push("hostile", shipped::hostile("honest", "6.6.6", "")).await.ok();
+        let mut grant = pushed["requested"].as_array().unwrap().clone();
+        grant.push("redfish=/redfish/v1/UpdateService".into());
+        api.activate("hostile", &json!({ "digest": pushed["digest"], "grant": grant })).await.ok();
+        let node = world
+            .enrol_with(|body| {
+                body["deploy_interface"] = "hostile".into();
+                body["automated_clean"] = false.into();
+                body["properties"] = json!({ "shared_locks": ["chassis"] });
+                // Has the driver boot an agent first.
+                body["driver_info"]["hostile_effect"] = "agent.run".into();
+            })
+            .await;
+        node.make_available().await;
+        let info = json!({
+            "id": "disk.raw", "urls": ["{url}"], "disk_format": "raw",
+            "os_hash_algo": "sha256", "os_hash_value": digest.trim_start_matches("sha256:"),
+        });
+        let update = "/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate";
+        let requests = [
+            json!({ "do": "url", "name": digest }),
+            json!({ "do": "agent", "name": "standby.prepare_image", "body": {"image_info": info} }),
+            json!({ "do": "wait" }),
+            json!({ "do": "commands" }),
+            json!({ "do": "lock", "name": "chassis" }),
+            json!({ "do": "redfish", "url": update, "body": {"ImageURI": "{url}"} }),
+        ];
+        let answers = asked(&node, &requests).await;
+        assert_eq!(answers[1], "prepare_image");
+        assert!(answers[3].contains("Succeeded") && answers[3].contains("image (disk.raw) written"), "{}", answers[3]);
+        // A reference in place of a URL would be refused.
+        assert_eq!(answers[4..], ["locked", "202"]);
+        assert_eq!(node.counts().image_writes, 1);
+        let trail = api.get("/wrought/v1/audit?object=artifact/disk.raw").await.ok();
+        assert_eq!(trail["audit"][0]["verb"], "artifact.upload", "{trail}");
+    });
+}
+
+#[test]
+fn on_a_full_disk_a_file_is_refused_in_words_and_nothing_of_it_stays() {
+    run(async {
+        let mut host = Host::start(HostConfig::default()).await;
+        host.kill().await;
+        let Some(disk) = SmallDisk::mount(&host.data().join("artifacts"), 1) else {
+            eprintln!("NOT TESTED: this user may not mount a small disk");
+            return;
+        };
+        host.start_again().await;
+        let push = async || {
+            let bytes = vec![7_u8; 256 << 10];
+            host.api.send(Method::POST, "/wrought/v1/artifacts/fw", |request| request.body(bytes)).await
+        };
+        disk.fill(64 << 10);
+        let reason = push().await.refused(503);
+        assert!(reason.contains("no space left"), "{reason}");
+        disk.empty();
+        assert_eq!(files(&host), Vec::<String>::new());
+        push().await.ok();
+        assert_eq!(files(&host).len(), 1);
+        host.kill().await;
     });
 }

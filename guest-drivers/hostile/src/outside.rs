@@ -1,7 +1,8 @@
 //! Asks of other hosts what `extra/hostile_outside` lists, one after the other, in the deploy step; it never fails by itself.
 //!
 //! A request is `{"do": "get", "url": ..., "headers": {...}, "body": ...}`, with the functions of `http`. Beside them there are `find`
-//! and `url` (functions of `artifact`, for `name`, and `seconds`); `{url}` in a later URL, header or body stands for what `url` gave, and
+//! and `url` (functions of `artifact`, for `name`, and `seconds`), `agent` and `redfish` (a command or a POST with the body), `commands` (the
+//! agent's last one), `lock` (the shared lock `name`); `{url}` in a later URL, header or body stands for what `url` gave, and
 //! `wait` has the driver called again. The answers, a line each, are reported as `driver_internal_info/root_uuid_or_disk_id`: a status with the body, what
 //! `artifact` gave, or an error's code.
 
@@ -57,9 +58,22 @@ fn ask(request: &Value) -> Result<String> {
             state::set(Scope::Operation, REFERENCE, &reference)?;
             return Ok(reference);
         }
+        "agent" => return agent::run(&name, &parsed(&text("body"))?).map(|command| command.name),
+        "commands" => {
+            let last = agent::commands()?.pop();
+            return Ok(
+                last.map_or_else(String::new, |last| format!("{:?} {} {}", last.status, last.result, last.error.unwrap_or_default()))
+            );
+        }
+        "lock" => return locking::acquire(&name).map(|()| "locked".to_owned()),
+        "redfish" => return redfish::post(&url, &parsed(&text("body"))?).map(|response| response.status.to_string()),
         other => Err(Error::invalid_parameter(format!("extra/hostile_outside: there is no {other}"))),
     };
     answer.map(|response| format!("{} {}", response.status, shown(&response)))
+}
+
+fn parsed(json: &str) -> Result<Value> {
+    Ok(wrought_sdk::serde_json::from_str(json)?)
 }
 
 /// A body of one line, and its length if it is long.
