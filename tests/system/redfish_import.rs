@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
+use wrought_simulator::Faults;
 
 use crate::support::{Api, HostConfig, Node, Setup, World, run};
 
@@ -211,5 +212,30 @@ fn a_driver_that_may_only_look_changes_nothing() {
         let [read, changed] = asked(&node, &[get(&cooling), change]).await.try_into().unwrap();
         assert!(read.starts_with("200 ") && changed == "wrought.NotGranted", "{read}, {changed}");
         assert_eq!(node.counts().oem_changes, 0);
+    });
+}
+
+#[test]
+fn a_wait_for_a_task_outlives_the_host_and_a_controller_that_does_not_answer() {
+    run(async {
+        let mut world = world().await;
+        install(world.api(), &["redfish"]).await;
+        let node = enrolled(&world).await;
+        let cooling = format!("{}/Oem/Wrought/Cooling", world.fleet.nodes()[0].system_path);
+        let requests = json!([get(&cooling), { "do": "wait", "path": cooling }, get(&cooling)]);
+        node.patch("/driver_info/hostile_redfish", requests).await;
+        node.set_faults(Faults { bmc_status: Some(503), ..Faults::default() });
+        node.provision("active").await;
+        node.pass("wait call-back").await;
+        let uuid = node.uuid.clone();
+        world.host.kill().await;
+        world.host.start_again().await;
+        let node = Node { world: &world, uuid, server: Some(0) };
+        node.left_alone().await;
+        assert_eq!(node.state().await, "wait call-back", "what cannot be asked has not ended");
+        node.set_faults(Faults::default());
+        let active = node.reach("active").await;
+        let answers = active["driver_internal_info"]["root_uuid_or_disk_id"].as_str().unwrap();
+        assert!(answers.starts_with("redfish.ServiceTemporarilyUnavailable\nwaited\n200 {"), "{answers}");
     });
 }
