@@ -226,12 +226,16 @@ fn agents_and_controllers_fetch_what_a_driver_hands_on() {
             json!({ "do": "commands" }),
             json!({ "do": "lock", "name": "chassis" }),
             json!({ "do": "redfish", "url": update, "body": {"ImageURI": "{url}"} }),
+            json!({ "do": "media", "url": "{url}" }),
+            json!({ "do": "media", "url": "secret-ref:config-drive" }),
         ];
+        let before = node.counts();
         let answers = asked(&node, &requests).await;
         assert_eq!(answers[1], "prepare_image");
         assert!(answers[3].contains("Succeeded") && answers[3].contains("image (disk.raw) written"), "{}", answers[3]);
         // A reference in place of a URL would be refused.
-        assert_eq!(answers[4..], ["locked", "202"]);
+        assert_eq!(answers[4..], ["locked", "202", "inserted", "secret.Unknown"]);
+        assert_eq!(node.counts().media_inserts, before.media_inserts + 2, "the agent's medium, and this one");
         assert_eq!(node.counts().image_writes, 1);
         let trail = api.get("/wrought/v1/audit?object=artifact/disk.raw").await.ok();
         assert_eq!(trail["audit"][0]["verb"], "artifact.upload", "{trail}");

@@ -2,7 +2,7 @@
 //!
 //! A request is `{"do": "get", "url": ..., "headers": {...}, "body": ...}`, with the functions of `http`. Beside them there are `find`
 //! and `url` (functions of `artifact`, for `name`, and `seconds`), `agent` and `redfish` (a command or a POST with the body), `commands` (the
-//! agent's last one), `lock` (the shared lock `name`); `{url}` in a later URL, header or body stands for what `url` gave, and
+//! agent's last one), `lock` (the shared lock `name`), `media` (inserts `url`); `{url}` in a later URL, header or body stands for what `url` gave, and
 //! `wait` has the driver called again. The answers, a line each, are reported as `driver_internal_info/root_uuid_or_disk_id`: a status with the body, what
 //! `artifact` gave, or an error's code.
 
@@ -65,6 +65,7 @@ fn ask(request: &Value) -> Result<String> {
                 last.map_or_else(String::new, |last| format!("{:?} {} {}", last.status, last.result, last.error.unwrap_or_default()))
             );
         }
+        "media" => return boot::insert_media(&url).map(|()| "inserted".to_owned()),
         "lock" => return locking::acquire(&name).map(|()| "locked".to_owned()),
         "redfish" => return redfish::post(&url, &parsed(&text("body"))?).map(|response| response.status.to_string()),
         other => Err(Error::invalid_parameter(format!("extra/hostile_outside: there is no {other}"))),

@@ -262,6 +262,31 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// No way to write an IPv4 address in IPv6 leads to where the address itself does not.
+        #[test]
+        fn an_address_is_judged_alike_in_every_form(octets: [u8; 4], suffix: u64) {
+            let v4 = Ipv4Addr::from(octets);
+            let [a, b, c, d] = octets.map(u16::from);
+            let (high, low) = (a << 8 | b, c << 8 | d);
+            let [e, f, g, h] = [suffix >> 48, suffix >> 32, suffix >> 16, suffix].map(|part| u16::try_from(part & 0xffff).unwrap());
+            let nets = ["10.0.0.0/8", "192.0.2.0/24"].map(|net| net.parse::<IpNet>().unwrap());
+            let strict = EgressPolicy::of_drivers(&DriverHttpConfig::default());
+            let narrow = EgressPolicy::of_drivers(&DriverHttpConfig { denied_networks: nets.to_vec(), ..Default::default() });
+            for policy in [strict, narrow] {
+                if !policy.allows(v4.into()) {
+                    for form in [
+                        Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
+                        Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                        Ipv6Addr::new(0x2002, high, low, 0, e, f, g, h),
+                    ] {
+                        proptest::prop_assert!(!policy.allows(form.into()), "{} as {}", v4, form);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_hosts_own_addresses_are_known() {
         assert!(is_own("127.0.0.1".parse().unwrap()));

@@ -184,7 +184,7 @@ impl NodeWorld {
 
     async fn look_at_media(&self, entry: &Entry) -> Seen {
         let wanted = match entry.function.as_str() {
-            "boot.insert-media" => Ok(entry.args.as_str().map(str::to_owned)),
+            "boot.insert-media" => self.medium(entry.args.as_str().unwrap_or_default()).await.map(Some),
             _ => self.deploy_iso().await,
         };
         // Fake hardware has no medium: preparing it again does nothing.

@@ -1,10 +1,12 @@
 //! `boot`: virtual media with a ready-made image (`driver_info/deploy_iso`), and boot devices.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use wrought_domain::{DriverError, ErrorKind};
 use wrought_drivers::capability::Boot;
 use wrought_drivers::contract::boot::{BootDevice, Device, Mode};
 use wrought_hardware as hardware;
+use wrought_hardware::secrets::Secrets;
 
 use super::NodeWorld;
 use crate::convert;
@@ -24,6 +26,16 @@ impl NodeWorld {
             ));
         };
         Ok(Some(iso.to_owned()))
+    }
+
+    /// The URL of a medium: an artifact's, where a reference stands for it.
+    pub(crate) async fn medium(&self, url: &str) -> Result<String, DriverError> {
+        let mut url = Value::from(url);
+        let artifacts = self.with_artifacts(&Secrets::default(), &url).await?.into_owned();
+        if url.as_str().is_some_and(|text| Secrets::name(text).is_some()) {
+            artifacts.fill(&mut url).map_err(convert::error)?;
+        }
+        Ok(url.as_str().unwrap_or_default().to_owned())
     }
 
     /// Makes the next boot, and only that, one from the virtual drive.
@@ -109,6 +121,7 @@ impl Boot for NodeWorld {
     }
 
     async fn insert_media(&self, url: String) -> Result<(), DriverError> {
+        let url = self.medium(&url).await?;
         self.conductor.0.images.policy().check("url", &url).await.map_err(|error| self.failed(error))?;
         self.bmc()?.insert_media(&url).await.map_err(|error| self.failed(error))
     }
