@@ -55,10 +55,16 @@ async fn main() -> Result<()> {
         host.activate("acme", &digest).await?;
         uploads.push((began.elapsed(), digest));
     }
-    let mut back = Vec::new();
+    let mut others = Vec::new();
     for (_, digest) in &uploads {
         let began = Instant::now();
         host.activate("acme", digest).await?;
+        others.push(began.elapsed());
+    }
+    let mut back = Vec::new();
+    for _ in 1..options.rounds {
+        let began = Instant::now();
+        host.roll_back("acme").await?;
         back.push(began.elapsed());
     }
     for number in SHIPPED + 1..options.drivers {
@@ -82,7 +88,8 @@ async fn main() -> Result<()> {
 
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     println!("upload to active, a driver of {} KiB: {:.0} ms", DIRECT.len() >> 10, ms(median(uploads.into_iter().map(|(took, _)| took))));
-    println!("another version in force: {:.1} ms", ms(median(back.into_iter())));
+    println!("another version in force: {:.1} ms", ms(median(others.into_iter())));
+    println!("rollback: {:.1} ms", ms(median(back.into_iter())));
     println!("first start, which compiles {SHIPPED} drivers: {:.0} ms", ms(first));
     println!("start with {} drivers, all compiled: {:.0} ms", options.drivers, ms(median(starts.into_iter())));
     Ok(())
@@ -126,6 +133,10 @@ impl Host {
         let grant = ["agent", "boot", "image", "network", "power", "report"];
         let request = self.http.post(format!("{}/wrought/v1/drivers/{name}/activate", self.url));
         answer(request.json(&json!({ "digest": digest, "grant": grant }))).await.map(drop)
+    }
+
+    async fn roll_back(&self, name: &str) -> Result<()> {
+        answer(self.http.post(format!("{}/wrought/v1/drivers/{name}/rollback", self.url))).await.map(drop)
     }
 
     async fn get(&self, path: &str) -> Result<Value> {

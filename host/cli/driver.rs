@@ -164,6 +164,9 @@ async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
         return output::say_json(&driver);
     }
     output::say(&rows(items(&driver, "versions").iter(), &VERSION_COLUMNS).trim_fmt())?;
+    for told in [trial(&driver), pause(&driver)].into_iter().flatten() {
+        output::say(&told)?;
+    }
     for rejected in items(&driver, "rejected") {
         let (digest, when, reason) = (text(rejected, "digest"), text(rejected, "uploaded_at"), text(rejected, "reason"));
         output::say(&format!("\nrejected {when} {digest}\n  {reason}"))?;
@@ -173,6 +176,22 @@ async fn show(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
         output::say(&stages(items(version, "report")).trim_fmt())?;
     }
     Ok(())
+}
+
+/// How the trial of a version goes.
+fn trial(driver: &Value) -> Option<String> {
+    let canary = driver.get("canary").filter(|canary| canary.is_object())?;
+    let ended = items(canary, "ended");
+    let failed = ended.iter().filter(|ended| ended.get("error").is_some_and(Value::is_string)).count();
+    let percent = canary.get("percent").map(output::cell).unwrap_or_default();
+    let digest = text(canary, "digest");
+    Some(format!("\non trial: {digest} for {percent} % of new operations; of its last {} operations {failed} failed", ended.len()))
+}
+
+/// Why no operation begins.
+fn pause(driver: &Value) -> Option<String> {
+    let paused = driver.get("paused").filter(|paused| paused.is_object())?;
+    Some(format!("\npaused by {} since {}: {}", text(paused, "by"), text(paused, "at"), text(paused, "reason")))
 }
 
 /// The stages of admission, and what each found.

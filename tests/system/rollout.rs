@@ -68,6 +68,8 @@ fn an_operator_activates_rolls_back_pauses_and_reads_why_from_the_command_line()
         wrought(&["driver", "pause", "stamp", "--reason", "the vendor looks into it"]).await.ended(0);
         let third = world.fake("fake", json!({})).await;
         third.patch("/deploy_interface", "stamp".into()).await;
+        let table = wrought(&["driver", "show", "stamp"]).await.ended(0).text();
+        assert!(table.contains("paused by noauth since") && table.contains("the vendor looks into it"), "{table}");
         let told = third.ask(json!({"target": "active"})).await.refused(503);
         assert!(
             told.contains("paused") && told.contains("the vendor looks into it") && told.contains("wrought driver resume stamp"),
@@ -213,7 +215,8 @@ fn revoked_in_the_middle_of_fifty_operations_each_ends_in_its_failed_state_by_na
         world.api().call(Method::PUT, &format!("/v1/nodes/{uuid}/states/provision"), &json!({"target": "active"})).await;
         until("deployed by the version before", async || {
             let node = world.api().get(&format!("/v1/nodes/{uuid}")).await.ok();
-            (node["provision_state"] == "active" && node["driver_internal_info"]["firmware_components"][0]["current_version"] == "1.0.0").then_some(())
+            (node["provision_state"] == "active" && node["driver_internal_info"]["firmware_components"][0]["current_version"] == "1.0.0")
+                .then_some(())
         })
         .await;
     });

@@ -223,7 +223,7 @@ impl Conductor {
         self.0.stats.times()
     }
 
-    /// Host calls of drivers that were refused for want of a grant, since the host started.
+    /// Host calls of drivers that the host denied, since it started.
     pub fn denials(&self) -> u64 {
         self.0.stats.denials()
     }

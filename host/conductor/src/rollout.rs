@@ -185,15 +185,11 @@ impl Conductor {
                     Some(_) => {}
                 }
                 let warnings = self.left_behind(name, &driver).await?;
-                let canary = Canary {
-                    digest: driver.digest.clone(),
-                    percent,
-                    selector,
-                    bounds,
-                    by: who.user.clone(),
-                    at: self.now(),
-                    ended: [].into(),
-                };
+                // A trial that goes on with another share keeps what it has seen.
+                let same = in_force.rollout.canary.as_ref().filter(|canary| canary.digest == driver.digest);
+                let ended = same.map(|canary| canary.ended.clone()).unwrap_or_default();
+                let canary =
+                    Canary { digest: driver.digest.clone(), percent, selector, bounds, by: who.user.clone(), at: self.now(), ended };
                 let detail = json!({
                     "version": version.version, "digest": version.digest, "percent": percent, "selector": canary.selector, "bounds": bounds,
                     "grant": grant, "warnings": warnings,

@@ -58,25 +58,25 @@ impl Conductor {
         }
     }
 
-    /// Notes what a driver asked for in a call and was not granted.
+    /// Notes what a driver asked for in a call and was denied.
     pub(crate) async fn note_denied(
         &self,
         node: &Node,
         name: &DriverName,
         driver: &Driver,
         operation: Option<&Operation>,
-        denied: &BTreeMap<String, u32>,
+        denied: &BTreeMap<(String, String), u32>,
     ) {
         if denied.is_empty() {
             return;
         }
         let who = operation.map_or_else(Principal::host, |operation| operation.principal.clone());
-        let records = denied.iter().map(|(function, count)| {
+        let records = denied.iter().map(|((function, code), count)| {
             let detail = json!({
-                "driver": name, "version": driver.about.version, "digest": driver.digest, "count": count,
+                "driver": name, "version": driver.about.version, "digest": driver.digest, "count": count, "code": code,
                 "operation": operation.map(|operation| operation.id),
             });
-            let reason = format!("not granted to driver {name}");
+            let reason = format!("driver {name} was answered {code}");
             AuditRecord { outcome: "denied".into(), ..done(&who, function, format!("node/{}", node.uuid), reason, detail) }
         });
         let records: Vec<AuditRecord> = records.collect();
@@ -84,7 +84,7 @@ impl Conductor {
         self.0.stats.denied(count);
         tracing::warn!(
             node = %node.uuid, driver = %name, digest = driver.digest.short(), count,
-            functions = denied.keys().map(String::as_str).collect::<Vec<_>>().join(","), "the driver asked for what it is not granted"
+            functions = denied.keys().map(|(function, _)| function.as_str()).collect::<Vec<_>>().join(","), "the driver asked for what is denied to it"
         );
         self.note(records).await;
     }

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use wrought_domain::{Digest, DriverName, Principal};
 use wrought_drivers::admission::Signature;
 use wrought_drivers::{Admitted, Rejected, Rejection, shipped};
-use wrought_storage::{DriverRejection, DriverStatus, DriverVersion};
+use wrought_storage::{AuditRecord, DriverRejection, DriverStatus, DriverVersion};
 
 use crate::audit::administrator;
 use crate::conductor::Conductor;
 use crate::drivers::SHIPPED;
+use crate::trail::{done, object_of};
 use crate::{Refusal, convert};
 
 /// The longest reason that is kept of a refused upload.
@@ -47,7 +48,10 @@ impl Conductor {
         let DriverUpload { from, length, signature, body } = upload;
         let uploaded = self.0.catalog.receive(length, body).await.map_err(|rejected| refused(&rejected))?;
         if let Some(reason) = self.0.grants.revoked(uploaded.digest()) {
-            return Err(Refusal::Conflict(format!("This component ({}) was revoked: {reason}. Build another version.", uploaded.digest().short())));
+            return Err(Refusal::Conflict(format!(
+                "This component ({}) was revoked: {reason}. Build another version.",
+                uploaded.digest().short()
+            )));
         }
         let (this, who) = (self.clone(), who.clone());
         // It is whole: that the sender does not wait for the answer changes nothing.
@@ -84,6 +88,10 @@ impl Conductor {
         for warning in admitted.report.stages.iter().filter_map(|stage| stage.warning.as_deref()) {
             tracing::warn!(driver = %name, digest = driver.digest.short(), "{warning}");
         }
+        let detail = json!({
+            "version": driver.about.version, "digest": driver.digest, "requested": driver.requested, "signature": admitted.signature,
+        });
+        self.note(vec![done(&from_there(who, from), "driver.upload", object_of(name), String::new(), detail)]).await;
         let kept = self.versions_of(name).await?.into_iter().find(|kept| kept.digest == version.digest).unwrap_or(version);
         Ok(self.reported(&kept))
     }
@@ -94,6 +102,8 @@ impl Conductor {
         let Some(digest) = rejected.digest.clone().filter(|_| !rejected.why.is_circumstance()) else { return refusal };
         let reason = wrought_domain::node::cut(&rejected.why.to_string(), MAX_REASON);
         tracing::warn!(driver = %name, digest = digest.short(), %reason, "an upload is rejected");
+        let record = done(&from_there(who, from), "driver.upload", object_of(name), reason.clone(), json!({"digest": digest}));
+        self.note(vec![AuditRecord { outcome: "refused".into(), ..record }]).await;
         let rejection = DriverRejection {
             name: name.clone(),
             digest,
@@ -129,7 +139,13 @@ impl Conductor {
             return Err(Refusal::Conflict(format!("Version {} of driver {name} is part of this host.", digest.short())));
         }
         let (this, named) = (self.clone(), name.clone());
-        self.through(async move { this.forget(&named, &digest).await }).await
+        let record = done(who, "driver.delete", object_of(&name), String::new(), json!({"version": version.version, "digest": digest}));
+        self.through(async move {
+            this.forget(&named, &digest).await?;
+            this.note(vec![record]).await;
+            Ok(())
+        })
+        .await
     }
 
     async fn forget(&self, name: &DriverName, digest: &Digest) -> Result<(), Refusal> {
@@ -150,6 +166,11 @@ impl Conductor {
         }
         Ok(())
     }
+}
+
+/// Who uploaded, with the address that it came from.
+fn from_there(who: &Principal, from: Option<IpAddr>) -> Principal {
+    Principal { source: from, ..who.clone() }
 }
 
 /// What is kept of an admitted component.

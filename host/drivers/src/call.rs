@@ -34,8 +34,8 @@ pub struct Completed {
     pub wall: Duration,
     /// CPU time of the guest and of the host functions.
     pub cpu: Duration,
-    /// How often each function was asked for that was not granted, by `interface.function`.
-    pub denied: BTreeMap<String, u32>,
+    /// How often each function was asked for and denied by the host: by `interface.function` and the code of the answer.
+    pub denied: BTreeMap<(String, String), u32>,
 }
 
 /// Calls a function.

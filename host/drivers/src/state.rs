@@ -34,6 +34,9 @@ pub(crate) const MAX_RECORD: usize = 8 << 20;
 /// Characters of a host call in the fault of a live call that diverged.
 const MAX_DIVERGENCE: usize = 400;
 
+/// The code of the answer to an effect where only looking is allowed.
+const EFFECT_FORBIDDEN: &str = "wrought.EffectForbidden";
+
 /// The code of the answer to what was not granted.
 pub(crate) const NOT_GRANTED: &str = "wrought.NotGranted";
 
@@ -57,8 +60,8 @@ pub(crate) struct CallState {
     /// `describe` and `get-properties`: they are about no node.
     about_nobody: bool,
     pub(crate) host_calls: u32,
-    /// How often each function was asked for that was not granted.
-    pub(crate) denied: BTreeMap<String, u32>,
+    /// How often each function was asked for and denied by the host, by the code of the answer.
+    pub(crate) denied: BTreeMap<(String, String), u32>,
     /// In a replay: the host ended the call after so many host calls, and why.
     ends_at: Option<(u32, Cause)>,
     /// What `entries` take in memory, roughly.
@@ -83,12 +86,7 @@ impl CallState {
     }
 
     /// Answers from the record, then goes live.
-    pub(crate) fn resumed(
-        header: Header,
-        recorded: Vec<Entry>,
-        world: Arc<dyn World>,
-        journal: Option<Arc<dyn Journal>>,
-    ) -> Self {
+    pub(crate) fn resumed(header: Header, recorded: Vec<Entry>, world: Arc<dyn World>, journal: Option<Arc<dyn Journal>>) -> Self {
         Self::new(header, Some(world), journal, recorded.into(), true)
     }
 
@@ -181,6 +179,7 @@ impl CallState {
     {
         self.charge()?;
         if class == Class::Effect && !self.header.function.may_use_effects() {
+            self.note_denied(&format!("{interface}.{name}"), EFFECT_FORBIDDEN);
             return Ok(Err(self.effect_forbidden(interface, name).into()));
         }
         let function = format!("{interface}.{name}");
@@ -191,7 +190,7 @@ impl CallState {
         }
         let allowed = self.allowed(interface, Some(name));
         if allowed == (Allowed { then: false, now: false }) {
-            self.note_denied(&function);
+            self.note_denied(&function, NOT_GRANTED);
             return Ok(Err(not_granted(&function).into()));
         }
         let at = allowed.at(self.host_calls);
@@ -216,10 +215,10 @@ impl CallState {
         };
         self.passing(Moment::Acted).await;
         if let (Err(error), Some(entry)) = (&answer, self.entries.last())
-            && error.code == NOT_GRANTED
+            && is_denial(error)
         {
             let function = entry.function.clone();
-            self.note_denied(&function);
+            self.note_denied(&function, &error.code);
         }
         let recorded = serde_json::to_value(&answer).map_err(host_failed)?;
         self.remember(&recorded);
@@ -268,7 +267,7 @@ impl CallState {
 
     fn effect_forbidden(&self, interface: &str, name: &str) -> DriverError {
         let text = format!("{interface}.{name} changes the world, which {} may not", self.header.function.name());
-        DriverError::new(ErrorKind::Denied, "wrought.EffectForbidden", text)
+        DriverError::new(ErrorKind::Denied, EFFECT_FORBIDDEN, text)
     }
 
     fn not_granted_now(&self) -> DriverError {
@@ -308,15 +307,16 @@ impl CallState {
             self.entries.push(entry);
         }
         if !allowed.now {
-            self.note_denied(&name);
+            self.note_denied(&name, NOT_GRANTED);
         }
         allowed.now
     }
 
-    /// Counts what was asked for and not granted, for the audit. There are no more names than the contract has functions.
-    fn note_denied(&mut self, function: &str) {
+    /// Counts what was asked for and denied, for the audit. There are no more names than the contract has functions, and codes than
+    /// this host has.
+    fn note_denied(&mut self, function: &str, code: &str) {
         if self.world.is_some() {
-            let count = self.denied.entry(function.to_owned()).or_default();
+            let count = self.denied.entry((function.to_owned(), code.to_owned())).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -356,6 +356,11 @@ impl Allowed {
     fn at(self, host_call: u32) -> Option<u32> {
         (self.then != self.now).then_some(host_call)
     }
+}
+
+/// Whether it is the host that denies, not a machine.
+fn is_denial(error: &DriverError) -> bool {
+    error.kind == ErrorKind::Denied && (error.code.starts_with("wrought.") || error.code.starts_with("egress."))
 }
 
 fn not_granted(function: &str) -> DriverError {

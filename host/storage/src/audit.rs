@@ -22,7 +22,7 @@ pub struct AuditRecord {
     pub verb: String,
     /// What it was about, such as `driver/acme` or `node/<uuid>`.
     pub object: String,
-    /// `done` or `denied`.
+    /// `done`, `refused` or `denied`.
     pub outcome: String,
     /// Why, in words.
     pub reason: String,
