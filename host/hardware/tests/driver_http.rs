@@ -8,8 +8,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use proptest::prelude::*;
 use reqwest::{Method, Url};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wrought_hardware::driver_http::{DriverAnswer, DriverHttp, DriverRequest, destination, headers};
-use wrought_hardware::{DriverHttpConfig, HardwareError, Kind};
+use wrought_hardware::{DriverHttpConfig, HardwareError, Kind, VerifyCa};
 
 /// What a server was asked: method, path, and the headers that matter.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -100,6 +101,42 @@ async fn answers_come_back_whole_up_to_the_limit() {
     assert!(cookie.headers.iter().any(|(name, _)| name == "x-seen") && cookie.headers.iter().all(|(name, _)| name != "set-cookie"));
     let large = DriverRequest { body: Some(vec![0; (1 << 20) + 1]), ..request(Method::POST, &server.url) };
     assert_eq!(code(http.send(large, |_, _| true).await), (Kind::LimitExceeded, "http.BodyTooLarge".into()));
+}
+
+/// Answers `secure` over TLS, with a certificate for `localhost`; its port and the certificate.
+async fn tls_server() -> (u16, String) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(socket).await else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecure").await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (port, cert.pem())
+}
+
+#[tokio::test]
+async fn a_name_is_verified_though_its_address_was_looked_up_before() {
+    let (port, pem) = tls_server().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pem).unwrap();
+    let exempt_networks = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    let trusting = http(DriverHttpConfig { verify_ca: VerifyCa::File(file.path().into()), exempt_networks, ..DriverHttpConfig::default() });
+    assert_eq!(get(&trusting, &format!("https://localhost:{port}/")).await.unwrap().body, b"secure");
+    let other_name = get(&trusting, &format!("https://127.0.0.1:{port}/")).await;
+    assert_eq!(code(other_name), (Kind::Failed, "http.TlsRefused".into()));
+    let suspicious = get(&http(local()), &format!("https://127.0.0.1:{port}/")).await;
+    assert_eq!(code(suspicious), (Kind::Failed, "http.TlsRefused".into()));
 }
 
 #[tokio::test]
