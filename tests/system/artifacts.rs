@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
 use crate::admission::SmallDisk;
-use crate::support::{Host, HostConfig, Node, Outside, Setup, World, run, until, wrought};
+use crate::support::{Api, Host, HostConfig, Node, Outside, Setup, World, run, until, wrought};
 
 const BYTES: &[u8] = b"firmware-canary-0f3a77 \x00\xff and more";
 /// SHA-256 of nothing that is uploaded here.
@@ -264,5 +264,55 @@ fn on_a_full_disk_a_file_is_refused_in_words_and_nothing_of_it_stays() {
         push().await.ok();
         assert_eq!(files(&host).len(), 1);
         host.kill().await;
+    });
+}
+
+#[test]
+fn a_reference_leads_to_the_same_url_in_the_next_life_of_the_host() {
+    run(async {
+        let sections = "[driver_http]\nexempt_networks = [\"127.0.0.1/32\"]\n";
+        let mut host = Host::start(HostConfig { sections, ..HostConfig::default() }).await;
+        let server = Outside::start().await;
+        let sent = host.api.send(Method::POST, "/wrought/v1/artifacts/fw", |request| request.body(BYTES)).await.ok();
+        let pushed = host.api.push("hostile", shipped::hostile("honest", "6.6.6", "")).await.ok();
+        let mut grant = pushed["requested"].as_array().unwrap().clone();
+        grant.push(format!("http=*@{}", server.url).into());
+        host.api.activate("hostile", &json!({ "digest": pushed["digest"], "grant": grant })).await.ok();
+        let tell = json!({ "do": "put", "url": server.url, "body": "{url}" });
+        let requests = [json!({ "do": "url", "name": sent["digest"] }), tell.clone(), json!({ "do": "wait" }), tell];
+        let body = json!({
+            "driver": "fake-hardware", "deploy_interface": "hostile", "automated_clean": false, "extra": {"hostile_outside": requests},
+        });
+        let node = host.api.call(Method::POST, "/v1/nodes", &body).await.ok()["uuid"].as_str().unwrap().to_owned();
+        let ask = async |api: &Api, target: &str| {
+            let path = format!("/v1/nodes/{node}/states/provision");
+            assert_eq!(api.call(Method::PUT, &path, &json!({ "target": target })).await.status, 202);
+        };
+        let reach = async |api: &Api, state: &str| {
+            until(state, async || {
+                let shown = api.get(&format!("/v1/nodes/{node}")).await.ok();
+                (shown["provision_state"] == state && shown["reservation"].is_null()).then_some(())
+            })
+            .await;
+        };
+        for (target, state) in [("manage", "manageable"), ("provide", "available")] {
+            ask(&host.api, target).await;
+            reach(&host.api, state).await;
+        }
+        ask(&host.api, "active").await;
+        let mut told = Vec::new();
+        until("the server was told once", async || {
+            told.extend(server.asked());
+            (!told.is_empty()).then_some(())
+        })
+        .await;
+        host.kill().await;
+        host.start_again().await;
+        reach(&host.api, "active").await;
+        told.extend(server.asked());
+        told.dedup();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let url = told[0].rsplit(' ').next().unwrap();
+        assert_eq!(reqwest::get(url).await.unwrap().bytes().await.unwrap().as_ref(), BYTES);
     });
 }

@@ -193,6 +193,9 @@ fn a_grant_of_http_says_where_to() {
         // Granted as a whole it leads nowhere.
         install(api, &[]).await;
         let node = world.fake("hostile", json!({})).await;
-        assert_eq!(asked(&node, &[get("http://192.0.2.1/")]).await, ["wrought.NotGranted"]);
+        assert_eq!(asked(&node, &[get("http://192.0.2.1/"), get("http://192.0.2.1/")]).await, ["wrought.NotGranted"; 2]);
+        let trail = api.get(&format!("/wrought/v1/audit?object=node/{}", node.uuid)).await.ok();
+        let denied = trail["audit"].as_array().unwrap().iter().find(|record| record["outcome"] == "denied").unwrap();
+        assert_eq!((&denied["verb"], &denied["detail"]["count"]), (&json!("http.get"), &json!(2)), "{trail}");
     });
 }
