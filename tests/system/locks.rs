@@ -160,3 +160,17 @@ fn the_list_of_locks_of_a_node_is_looked_at() {
         }
     });
 }
+
+#[test]
+fn an_operation_has_its_node_to_itself_and_need_not_wait_for_that() {
+    run(async {
+        let world = world("").await;
+        world.fake("hostile", json!({ "hostile": "exclusive" })).await.deploy().await;
+        // Outside of an operation nothing may be locked at all.
+        let node = world.fake("hostile", json!({ "hostile": "locks", "hostile_in": "validate", "hostile_locks": "a" })).await;
+        node.patch("/properties/shared_locks", json!(["a"])).await;
+        let reason = node.ask(json!({ "target": "active" })).await.refused(503);
+        assert!(reason.contains("wrought.EffectForbidden"), "{reason}");
+        assert_eq!(lock(&world, "a").await, (None, vec![]));
+    });
+}

@@ -129,6 +129,7 @@ fn misbehave(how: &str) -> Result<Outcome> {
             report::put(report::Kind::Traits, &["not a trait"]).map(|()| Outcome::Done)
         }
         "locks" => locks::hold(),
+        "exclusive" => locks::exclusive(),
         "tell" => tell::everything(),
         "huge-answer" => Err(Error::failed("x".repeat(10 << 20))),
         "log-storm" => {

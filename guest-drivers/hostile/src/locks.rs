@@ -34,3 +34,16 @@ pub fn hold() -> Result<Outcome> {
     }
     Ok(Outcome::Done)
 }
+
+/// Waits for what every operation has, and asks for it.
+pub fn exclusive() -> Result<Outcome> {
+    if task::lock_mode() != task::LockMode::Exclusive {
+        return Err(Error::failed("an operation without the exclusive lock"));
+    }
+    if task::cause() == task::Cause::First {
+        return wait::exclusive(5);
+    }
+    locking::upgrade()?;
+    locking::downgrade()?;
+    if task::timed_out() { Err(Error::failed("timed out")) } else { Ok(Outcome::Done) }
+}
