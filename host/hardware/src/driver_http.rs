@@ -266,7 +266,7 @@ impl DriverHttp {
     }
 
     fn may_reach(&self, address: IpAddr, port: u16) -> bool {
-        self.policy.allows(address) && !(self.own_ports.contains(&port) && egress::is_own(address.to_canonical()))
+        self.policy.allows(address) && !(self.own_ports.contains(&port) && egress::is_this_host(address))
     }
 
     async fn answer(&self, response: reqwest::Response, reads: bool, deadline: Instant) -> Result<DriverAnswer, HardwareError> {

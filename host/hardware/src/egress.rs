@@ -162,8 +162,13 @@ fn is_nowhere(address: IpAddr) -> bool {
     }
 }
 
+/// Whether it leads to this host, in any form.
+pub(crate) fn is_this_host(address: IpAddr) -> bool {
+    forms(address).into_iter().any(|form| form.is_loopback() || is_own(form))
+}
+
 /// Whether it is an address of one of this host's interfaces: then the way to it begins at itself. Nothing is sent.
-pub(crate) fn is_own(address: IpAddr) -> bool {
+fn is_own(address: IpAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let from = || -> io::Result<IpAddr> {
         let socket = UdpSocket::bind((any, 0))?;
