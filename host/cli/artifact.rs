@@ -101,7 +101,8 @@ async fn push(client: &Client, file: &Path, name: Option<String>, digest: Option
         .with_style(ProgressStyle::with_template("{msg:12} {bar:40} {bytes}/{total_bytes} {bytes_per_sec}")?)
         .with_message("uploading");
     let sent = bar.clone();
-    let chunks = ReaderStream::with_capacity(opened, CHUNK).inspect_ok(move |chunk| sent.inc(u64::try_from(chunk.len()).unwrap_or(u64::MAX)));
+    let chunks =
+        ReaderStream::with_capacity(opened, CHUNK).inspect_ok(move |chunk| sent.inc(u64::try_from(chunk.len()).unwrap_or(u64::MAX)));
     let query = digest.map(|digest| format!("?digest={}", segment(digest))).unwrap_or_default();
     let headers = |request: reqwest::RequestBuilder| {
         let request = request.header("Content-Type", "application/octet-stream").header("Content-Length", about.len());
