@@ -18,7 +18,7 @@ use crate::http::{self, Site};
 use crate::images::Images;
 use crate::node::{Counts, Faults, Node, NodeView};
 use crate::options::{Options, Timing};
-use crate::redfish::{Sessions, Tasks};
+use crate::redfish::{PushedFile, Sessions, Tasks, Updates};
 use crate::{control, images, redfish};
 
 const BMC_CONNECTIONS: usize = 8192;
@@ -81,6 +81,7 @@ pub(crate) struct Shared {
     by_id: HashMap<Uuid, usize>,
     pub sessions: Sessions,
     pub redfish_tasks: Tasks,
+    pub updates: Updates,
     pub images: Images,
     /// The one client of all agents.
     pub client: reqwest::Client,
@@ -131,6 +132,7 @@ impl Fleet {
             by_id,
             sessions: Sessions::new(options.max_sessions),
             redfish_tasks: Tasks::default(),
+            updates: Updates::default(),
             images: Images::new(options.image_size),
             client: client()?,
             stop: CancellationToken::new(),
@@ -196,6 +198,21 @@ impl Fleet {
     pub fn restart_agent(&self, index: usize) -> bool {
         let agent = self.shared.nodes.get(index).and_then(|node| node.agent());
         agent.inspect(|agent| agent.start_anew()).is_some()
+    }
+
+    /// The files that were pushed to the update service, 64 at most.
+    pub fn pushed_files(&self) -> Vec<PushedFile> {
+        self.shared.updates.files()
+    }
+
+    /// Files that are being pushed now.
+    pub fn arriving_files(&self) -> usize {
+        self.shared.updates.arriving()
+    }
+
+    /// While held, the update service reads nothing of what is pushed to it.
+    pub fn hold_updates(&self, held: bool) {
+        self.shared.updates.hold(held);
     }
 
     /// Sets all counts of all nodes to zero.

@@ -28,3 +28,4 @@ mod redfish;
 pub use fleet::{Fleet, NodeInfo, StartError, run};
 pub use node::{AgentStage, Counts, Faults, NodeView};
 pub use options::Options;
+pub use redfish::PushedFile;

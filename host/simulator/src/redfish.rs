@@ -12,6 +12,7 @@
 //! | `Managers`, `Managers/{id}`, `Chassis`, `Chassis/{id}` | GET |
 //! | `Systems/{id}/Oem/Wrought/Cooling`, `.../Profiles`, `.../Profiles/{id}`, its self-test | GET, PATCH, POST, DELETE |
 //! | `UpdateService`, its `SimpleUpdate`; `TaskService`, `.../Tasks`, `.../Tasks/{id}`, `.../TaskMonitors/{id}` | GET, POST |
+//! | `UpdateService/update`, `.../update-multipart`: files that are pushed | POST |
 //! | `AccountService`, `.../Accounts`, `.../Accounts/1` | GET |
 //!
 //! It is as strict as the stricter of real BMCs: a reset to the state that the server is in is refused, `If-Match` is checked, a
@@ -24,6 +25,7 @@ mod oem;
 mod session;
 mod system;
 mod tasks;
+mod update;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,8 @@ use crate::node::Node;
 use error::Refusal;
 pub(crate) use session::Sessions;
 pub(crate) use tasks::Tasks;
+pub use update::PushedFile;
+pub(crate) use update::Updates;
 
 /// The node that a request is about, put there by [`about_node`].
 type OfNode = axum::Extension<Arc<Node>>;
@@ -73,7 +77,9 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/TaskService/Tasks", get(tasks::list))
         .route("/redfish/v1/TaskService/Tasks/{id}", get(tasks::show))
         .route("/redfish/v1/TaskService/TaskMonitors/{id}", get(tasks::monitor))
-        .route("/redfish/v1/UpdateService", get(tasks::update_service))
+        .route("/redfish/v1/UpdateService", get(update::service))
+        .route(update::PUSH, post(update::push))
+        .route(update::PUSH_PARTS, post(update::push_parts))
         .route("/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate", post(tasks::simple_update))
         .route("/redfish/v1/AccountService", get(tasks::account_service))
         .route("/redfish/v1/AccountService/Accounts", get(tasks::accounts))

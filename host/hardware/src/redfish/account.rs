@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, IF_MATCH, LOCATION};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, LOCATION};
+use reqwest::{Body, Method, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
 use tracing::{debug, warn};
 
 use crate::error::{HardwareError, Kind};
@@ -23,6 +23,8 @@ use crate::secrets::Secrets;
 /// An answer's largest body.
 const BODY_CAP: usize = 1024 * 1024;
 const REDIRECTS: usize = 3;
+/// Files that are sent at once.
+const UPLOADS: usize = 2;
 const ROOT: &str = "/redfish/v1/";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
@@ -46,6 +48,15 @@ impl<'a> Ask<'a> {
     pub(crate) fn get(path: &'a str, what: &'a str) -> Self {
         Self { method: Method::GET, path, body: None, if_match: None, what, follow: None }
     }
+}
+
+/// A file to send.
+pub(crate) struct Content {
+    /// Its media type.
+    pub(crate) kind: String,
+    /// Bytes of the body.
+    pub(crate) length: u64,
+    pub(crate) body: Body,
 }
 
 /// How requests are authorised.
@@ -80,6 +91,8 @@ pub(crate) struct Account {
     request_timeout: Duration,
     failure_hold: Duration,
     gate: Arc<Semaphore>,
+    /// Files do not pass the gate, which is for what is over soon.
+    uploads: Semaphore,
     login: AsyncMutex<Option<Login>>,
     refused: Mutex<Option<Instant>>,
     /// The controller answers 406 to `Accept-Encoding: identity`.
@@ -106,6 +119,7 @@ impl Account {
             request_timeout,
             failure_hold,
             gate,
+            uploads: Semaphore::new(UPLOADS),
             login: AsyncMutex::new(None),
             refused: Mutex::new(None),
             dislikes_identity: AtomicBool::new(false),
@@ -131,6 +145,28 @@ impl Account {
             }
         }
         Err(self.brake())
+    }
+
+    /// Waits until another file may be sent to the controller.
+    pub(crate) async fn turn(&self, deadline: Instant, what: &str) -> Result<SemaphorePermit<'_>, HardwareError> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(patience, self.uploads.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(timeout(what, "redfish.Busy", "the controller is busy with other files of this host")),
+        }
+    }
+
+    /// Sends a file, once, with all the time until `deadline`. Errors: no answer. Every status is an answer; a redirect is not followed.
+    pub(crate) async fn upload(&self, path: &str, content: Content, what: &str, deadline: Instant) -> Result<Reply, HardwareError> {
+        self.check_brake()?;
+        let login = self.login(deadline).await?;
+        let ask = Ask { method: Method::POST, ..Ask::get(path, what) };
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let request = self.request(&login, &ask, &self.url(path)?).timeout(patience);
+        // Many controllers take no body of unknown length.
+        let request = request.header(CONTENT_TYPE, content.kind).header(CONTENT_LENGTH, content.length).body(content.body);
+        let response = request.send().await.map_err(|error| no_answer(&ask, Trouble::of(&error)))?;
+        self.read(&ask, response).await
     }
 
     /// Deletes the session, if there is one. Failure is logged: the controller ends it by itself later.
@@ -302,7 +338,12 @@ impl Account {
         if patience.is_zero() {
             return Err(timeout(ask.what, "redfish.Deadline", "no time is left"));
         }
-        let mut request = self.http.request(ask.method.clone(), url.clone()).timeout(patience);
+        let request = self.request(login, ask, url).timeout(patience);
+        request.send().await.map_err(|error| no_answer(ask, Trouble::of(&error)))
+    }
+
+    fn request(&self, login: &Login, ask: &Ask<'_>, url: &Url) -> RequestBuilder {
+        let mut request = self.http.request(ask.method.clone(), url.clone());
         request = request.header(ACCEPT, "application/json").header("OData-Version", "4.0");
         if !self.dislikes_identity.load(Ordering::Relaxed) {
             request = request.header(ACCEPT_ENCODING, "identity");
@@ -318,7 +359,7 @@ impl Account {
         if let Some(body) = ask.body {
             request = request.json(body);
         }
-        request.send().await.map_err(|error| no_answer(ask, Trouble::of(&error)))
+        request
     }
 
     async fn read(&self, ask: &Ask<'_>, response: reqwest::Response) -> Result<Reply, HardwareError> {

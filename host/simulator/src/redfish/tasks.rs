@@ -1,4 +1,4 @@
-//! What the machines behind the service share: its tasks, with their monitors, the update service, and accounts.
+//! What the machines behind the service share: its tasks, with their monitors, the simple update, and accounts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,17 +121,6 @@ pub(super) async fn monitor(State(fleet): State<Arc<Shared>>, Path(id): Path<Str
         return Ok((StatusCode::ACCEPTED, [(header::LOCATION, task.monitor())], Json(task.resource())).into_response());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-pub(super) async fn update_service() -> Json<Value> {
-    Json(json!({
-        "@odata.type": "#UpdateService.v1_11_0.UpdateService",
-        "@odata.id": UPDATE,
-        "Id": "UpdateService",
-        "Name": "Update Service",
-        "ServiceEnabled": true,
-        "Actions": { format!("#{SIMPLE_UPDATE}"): { "target": format!("{UPDATE}/Actions/{SIMPLE_UPDATE}") } },
-    }))
 }
 
 pub(super) async fn simple_update(

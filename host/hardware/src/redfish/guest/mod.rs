@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `path` | which resources a driver may name; pure |
 //! | `body` | what it may send there; pure, but for names of hosts |
+//! | `push` | files on their way to a controller |
 //! | `property` | what must hold for every path, for tests |
 //! | this one | asking: a [`Question`] is made by [`Guest::question`] alone, which judges it, and [`Guest::ask`] takes nothing else |
 //!
@@ -13,6 +14,7 @@ mod body;
 pub mod path;
 #[doc(hidden)]
 pub mod property;
+mod push;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +31,7 @@ use crate::redfish::reply::Reply;
 use crate::redfish::system::RedfishBmc;
 use crate::secrets::Secrets;
 use path::{Access, GuestPath, Own, Verb, judge};
+pub use push::Push;
 
 /// Bytes of an answer's JSON, as text.
 const MOST_ANSWER: usize = 256 << 10;
