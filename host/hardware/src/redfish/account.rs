@@ -40,7 +40,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) if_match: Option<&'a str>,
     /// For errors: what this request is for.
     pub(crate) what: &'a str,
-    /// Which paths of this controller redirects may lead to; `None`: all.
+    /// Which paths of this controller redirects may lead to, where a driver chose the path; `None`: all, the host chose it.
     pub(crate) follow: Option<Follow<'a>>,
 }
 
@@ -128,23 +128,36 @@ impl Account {
     }
 
     /// Sends `ask`, logged in. A session that has ended is renewed once. Errors: no answer; refused
-    /// credentials. Every other status is an answer.
+    /// credentials, where the host chose the path. Every other status is an answer: a path that a driver chose
+    /// may be refused to the account, which says nothing about the account.
     pub(crate) async fn send(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Reply, HardwareError> {
         self.check_brake()?;
+        let is_guest = ask.follow.is_some();
         let login = self.login(deadline).await?;
-        let reply = self.exchange(&login, ask, deadline).await?;
+        let mut reply = self.exchange(&login, ask, deadline).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
             return Ok(reply);
         }
-        if let Login::Session(ended) = &login {
-            self.forget(ended).await;
+        if let Login::Session(session) = &login {
+            // Not for every such refusal another session.
+            if is_guest && self.goes_on(&login, session, deadline).await {
+                return Ok(reply);
+            }
+            self.forget(session).await;
             let renewed = self.login(deadline).await?;
-            let reply = self.exchange(&renewed, ask, deadline).await?;
+            reply = self.exchange(&renewed, ask, deadline).await?;
             if reply.status != StatusCode::UNAUTHORIZED {
                 return Ok(reply);
             }
         }
-        Err(self.brake())
+        if is_guest { Ok(reply) } else { Err(self.brake()) }
+    }
+
+    /// Whether a session has not ended, as far as the controller tells: a request of the host's own finds out else.
+    async fn goes_on(&self, login: &Login, session: &Session, deadline: Instant) -> bool {
+        let Some(path) = &session.path else { return true };
+        let reply = self.exchange(login, &Ask::get(path, "looking for the session"), deadline).await;
+        reply.is_ok_and(|reply| reply.is_success())
     }
 
     /// Waits until another file may be sent to the controller.
