@@ -16,7 +16,7 @@ use crate::config::{RedfishConfig, VerifyCa};
 use crate::error::HardwareError;
 use crate::http;
 use crate::redfish::account::Account;
-use crate::redfish::guest::{Guest, Links};
+use crate::redfish::guest::{Guest, Links, Tasks};
 use crate::redfish::system::RedfishBmc;
 use crate::redfish::target::{AccountKey, RedfishTarget};
 use crate::tls;
@@ -92,6 +92,7 @@ impl RedfishRegistry {
             operation_timeout: self.config.operation(),
             attempts: self.config.connection_attempts.max(1),
             links: Links::default(),
+            tasks: Tasks::default(),
         });
         inner.machines.put(key, machine.clone());
         Ok(machine)

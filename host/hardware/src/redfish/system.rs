@@ -12,7 +12,7 @@ use crate::bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction
 use crate::error::{HardwareError, Kind};
 use crate::http::tame;
 use crate::redfish::account::Account;
-use crate::redfish::guest::Links;
+use crate::redfish::guest::{Links, Tasks};
 use crate::redfish::media;
 use crate::redfish::operation::{Operation, Resource};
 use crate::redfish::reply::Reply;
@@ -28,6 +28,8 @@ pub(crate) struct RedfishBmc {
     pub(crate) attempts: u32,
     /// What drivers may name, when it was read.
     pub(crate) links: Links,
+    /// What drivers began.
+    pub(crate) tasks: Tasks,
 }
 
 impl RedfishBmc {

@@ -195,6 +195,133 @@ async fn a_manager_of_several_systems_is_read_freely_and_changed_with_grant_and_
 }
 
 #[tokio::test]
+async fn what_does_not_say_whose_it_is_is_shared() {
+    let mock = MockBmc::start(|_, _| Odd::Usual).await;
+    let (manager, chassis) = ("/redfish/v1/Managers/1", "/redfish/v1/Chassis/1");
+    let one = json!([{ "@odata.id": SYSTEM }]);
+    let mut system = mock.resources.lock().unwrap()[SYSTEM].clone();
+    system["Links"]["Chassis"] = json!([{ "@odata.id": chassis }]);
+    resource(&mock, SYSTEM, system);
+    for (path, links, is_alone) in [
+        (manager, json!({ "ManagerForServers": one }), true),
+        (manager, json!({ "ManagerForServers": [] }), false),
+        (manager, json!({}), false),
+        (manager, json!({ "ManagerForServers": one, "ManagerForServers@odata.nextLink": "/redfish/v1/Managers/1?$skip=1" }), false),
+        (manager, json!({ "ManagerForServers": [{ "@odata.id": "http://192.0.2.1/redfish/v1/Systems/1" }] }), false),
+        (chassis, json!({ "ComputerSystems": one }), true),
+        (chassis, json!({ "ComputerSystems": one, "Contains": [] }), true),
+        (chassis, json!({ "ComputerSystems": one, "Contains": [{ "@odata.id": "/redfish/v1/Chassis/2" }] }), false),
+        (chassis, json!({ "ComputerSystems": [] }), false),
+        (chassis, Value::Null, false),
+    ] {
+        resource(&mock, path, json!({ "Links": links }));
+        let question = guest(&mock, &[]).question(Verb::Patch, path, body(json!({ "Oem": {} }))).await;
+        assert_eq!(question.map(|question| question.needs_lock()).ok(), is_alone.then_some(false), "{path} {links}");
+        let granted = guest(&mock, &[path]).question(Verb::Patch, path, body(json!({ "Oem": {} }))).await.unwrap();
+        assert_eq!(granted.needs_lock(), !is_alone, "{path} {links}");
+        // Nor may a body name it for a change.
+        let named = guest(&mock, &[]).question(Verb::Patch, FANS, body(json!({ "Of": path }))).await;
+        assert_eq!(named.is_ok(), is_alone, "{path} {links}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_in_a_body_is_judged_as_the_request_that_it_may_become() {
+    let mock = MockBmc::start(|_, _| Odd::Usual).await;
+    let guest = guest(&mock, &["/redfish/v1/JobService", "/redfish/v1/UpdateService"]);
+    let job =
+        |target: &str| json!({"Payload": {"HttpOperation": "POST", "TargetUri": target, "JsonBody": "{\"ResetType\": \"ForceOff\"}"}});
+    let reset = format!("{SYSTEM}/Actions/ComputerSystem.Reset");
+    for target in [reset.clone(), reset.trim_start_matches('/').to_owned(), format!("http://{}{reset}", mock.address)] {
+        for (verb, path) in [(Verb::Post, "/redfish/v1/JobService/Jobs"), (Verb::Patch, "/redfish/v1/JobService/Jobs/1")] {
+            let refused = guest.question(verb, path, body(job(&target))).await;
+            assert_eq!(code(refused), (Kind::Denied, "wrought.UsePower".into()), "{target}");
+        }
+    }
+    let drive = "/redfish/v1/Systems/1/VirtualMedia/Cd";
+    assert_eq!(code(guest.question(Verb::Patch, FANS, body(json!({"At": drive}))).await), (Kind::Denied, "wrought.UseBoot".into()));
+    let task = guest.question(Verb::Patch, FANS, body(json!({ "At": TASK }))).await;
+    assert_eq!(code(task), (Kind::Denied, "wrought.NotGranted".into()));
+    let update = json!({"ImageURI": "http://192.0.2.1/fw.bin", "Targets": ["/redfish/v1/UpdateService/FirmwareInventory/BIOS", SYSTEM]});
+    assert!(guest.question(Verb::Post, UPDATE, body(update)).await.unwrap().needs_lock());
+    // What the body of a change names is shared, and so is the change.
+    let shared = guest.question(Verb::Patch, FANS, body(json!({"At": "/redfish/v1/UpdateService"}))).await.unwrap();
+    assert!(shared.needs_lock());
+}
+
+#[tokio::test]
+async fn an_import_of_settings_that_may_restart_the_machine_is_refused() {
+    let mock = MockBmc::start(|_, _| Odd::Usual).await;
+    resource(&mock, "/redfish/v1/Managers/1", json!({"Links": {"ManagerForServers": [{"@odata.id": SYSTEM}]}}));
+    let guest = guest(&mock, &[]);
+    let import = "/redfish/v1/Managers/1/Actions/Oem/EID_674_Manager.ImportSystemConfiguration";
+    for value in [json!({"ImportBuffer": "<a/>"}), json!({"ShutdownType": "Graceful"}), json!({"ShutdownType": null}), Value::Null] {
+        let refused = guest.question(Verb::Post, import, body(value.clone())).await;
+        assert_eq!(code(refused), (Kind::Denied, "wrought.UsePower".into()), "{value}");
+    }
+    assert!(guest.question(Verb::Post, import, body(json!({"ImportBuffer": "<a/>", "ShutdownType": "NoReboot"}))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refusal_at_a_path_that_a_driver_chose_is_no_word_about_the_account() {
+    for basic in [false, true] {
+        let mock = MockBmc::start(move |seen, _| match seen.line.as_str() {
+            "POST /redfish/v1/SessionService/Sessions" if basic => error(404, "ResourceMissingAtURI"),
+            "GET /redfish/v1/SessionService/Sessions/7" => Odd::Answer(200, vec![], json!({})),
+            line if line.ends_with(FANS) => error(401, "InsufficientPrivilege"),
+            _ => Odd::Usual,
+        })
+        .await;
+        let registry = RedfishRegistry::new(RedfishConfig::default());
+        let guest = registry.guest(&mock.target(), &[]).unwrap();
+        for verb in [Verb::Get, Verb::Post, Verb::Get] {
+            assert_eq!(code(ask(&guest, verb, FANS, Value::Null).await), (Kind::Failed, "redfish.InsufficientPrivilege".into()));
+        }
+        assert!(registry.get(&mock.target()).unwrap().power_state().await.is_ok(), "the account is not held back");
+        assert_eq!(mock.seen("POST /redfish/v1/SessionService/Sessions").len(), 1, "nobody logs in anew for it");
+    }
+    // A session that has ended is still renewed.
+    let mut refused = false;
+    let mock = MockBmc::start(move |seen, _| match seen.line.as_str() {
+        "GET /redfish/v1/SessionService/Sessions/7" => error(401, "NoValidSession"),
+        line if line.ends_with(FANS) && !std::mem::replace(&mut refused, true) => error(401, "NoValidSession"),
+        _ => Odd::Usual,
+    })
+    .await;
+    resource(&mock, FANS, json!({}));
+    assert_eq!(ask(&guest(&mock, &[]), Verb::Get, FANS, Value::Null).await.unwrap().status, 200);
+    assert_eq!(mock.seen("POST /redfish/v1/SessionService/Sessions").len(), 2);
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_say_whose_it_is_is_shown_to_whom_it_was_named() {
+    const MONITOR: &str = "/redfish/v1/TaskService/TaskMonitors/7";
+    let mock = MockBmc::start(|seen, _| match seen.line.as_str() {
+        "POST /redfish/v1/Systems/1/Oem/Acme/Actions/Acme.Test" => {
+            Odd::Answer(202, vec![("Location", MONITOR.into())], json!({"@odata.id": TASK, "TaskState": "New"}))
+        }
+        _ => Odd::Usual,
+    })
+    .await;
+    for path in [MONITOR, TASK, "/redfish/v1/TaskService/Tasks/7/SubTasks/1", "/redfish/v1/TaskService/Tasks/77"] {
+        resource(&mock, path, json!({"TaskState": "Completed", "Result": "of somebody"}));
+    }
+    let registry = RedfishRegistry::new(RedfishConfig::default());
+    let guest = |granted: &[String]| registry.guest(&mock.target(), granted).unwrap();
+    let read = async |path: &str| ask(&guest(&[]), Verb::Get, path, Value::Null).await;
+    for path in [MONITOR, TASK] {
+        assert_eq!(code(read(path).await), (Kind::Denied, "wrought.PathDenied".into()));
+        assert_eq!(guest(&["/redfish/v1/TaskService".into()]).has_ended(path).await, Ok(true), "a wait tells no more than that");
+    }
+    assert_eq!(code(read("/redfish/v1/TaskService/Tasks/8").await), (Kind::NotFound, "redfish.Http404".into()));
+    ask(&guest(&[]), Verb::Post, "/redfish/v1/Systems/1/Oem/Acme/Actions/Acme.Test", json!({})).await.unwrap();
+    for path in [MONITOR, TASK, "/redfish/v1/TaskService/Tasks/7/", "/redfish/v1/TaskService/Tasks/7/SubTasks/1"] {
+        assert!(read(path).await.is_ok(), "{path}");
+    }
+    assert_eq!(code(read("/redfish/v1/TaskService/Tasks/77").await), (Kind::Denied, "wrought.PathDenied".into()));
+}
+
+#[tokio::test]
 async fn links_of_a_system_that_lead_elsewhere_open_nothing() {
     let mock = MockBmc::start(|_, _| Odd::Usual).await;
     let odd = [
@@ -228,6 +355,21 @@ async fn secrets_are_filled_in_and_bodies_judged_with_them() {
     assert_eq!((refused.kind, refused.code.as_str()), (Kind::Denied, "egress.Denied"));
     assert!(!refused.message.contains("canary"), "{refused}");
     assert_eq!(code(fill("unknown").await), (Kind::NotFound, "secret.Unknown".into()));
+    for (name, value, expected) in [
+        ("json", "{\"Users.2#canary\": {\"Password\": \"x\"}}", "wrought.SecretInBody"),
+        ("xml", "<a>canary</a><Attribute Name=\"Pass&#119;ord\"/>", "wrought.InvalidBody"),
+        ("boot", "{\"canary\": {\"BootSourceOverrideTarget\": \"Pxe\"}}", "wrought.UseBoot"),
+        ("path", "/redfish/v1/Systems/canary", "wrought.PathDenied"),
+        ("reset", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", "wrought.UsePower"),
+        ("manager", "/redfish/v1/Managers/1", "wrought.PathDenied"),
+        ("link", "{\"canaryUri\": \"http://169.254.169.254/\"}", "egress.Denied"),
+    ] {
+        secrets.insert(name, value.to_owned().into());
+        let mut question = guest.question(Verb::Post, UPDATE, body(json!({"Data": Secrets::reference(name)}))).await.unwrap();
+        let refused = question.fill(&secrets, &policy()).await.unwrap_err();
+        assert_eq!(refused.code, expected, "{name}: {refused}");
+        assert!(!refused.message.contains("canary"), "{refused}");
+    }
     let elsewhere = guest.question(Verb::Post, UPDATE, body(json!({"Targets": ["/redfish/v1/Systems/2/Bios"]}))).await;
     assert_eq!(code(elsewhere), (Kind::Denied, "wrought.PathDenied".into()));
 }

@@ -3,7 +3,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `path` | which resources a driver may name; pure |
-//! | `body` | what it may send there; pure, but for names of hosts |
+//! | `body` | what it may send there; pure |
+//! | `places` | where that leads the controller; pure, but for names of hosts |
 //! | `push` | files on their way to a controller |
 //! | `property` | what must hold for every path, for tests |
 //! | this one | asking: a [`Question`] is made by [`Guest::question`] alone, which judges it, and [`Guest::ask`] takes nothing else |
@@ -12,11 +13,13 @@
 
 mod body;
 pub mod path;
+mod places;
 #[doc(hidden)]
 pub mod property;
 mod push;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -51,6 +54,12 @@ const TASK_ENDED: [&str; 4] = ["Cancelled", "Completed", "Exception", "Killed"];
 /// The same of a Job, with those of vendors.
 const JOB_ENDED: [&str; 7] = ["Cancelled", "Completed", "CompletedWithErrors", "Exception", "Failed", "RebootCompleted", "RebootFailed"];
 
+/// Tasks of a machine that are remembered; the oldest go first.
+const MOST_TASKS: usize = 64;
+
+/// What the controller called the tasks, and their monitors, that requests about the machine began; in this life of the host.
+pub(crate) type Tasks = Mutex<VecDeque<GuestPath>>;
+
 /// What belongs to a machine, and when that was read.
 pub(crate) type Links = tokio::sync::Mutex<Option<(Instant, Arc<Own>)>>;
 
@@ -69,6 +78,8 @@ pub struct Question {
     path: GuestPath,
     body: Option<Value>,
     access: Access,
+    /// Whether it is about what machines share, by its path or by one in its body.
+    is_shared: bool,
     own: Arc<Own>,
 }
 
@@ -90,15 +101,32 @@ pub struct Answer {
 impl Question {
     /// Whether it is about what machines share and changes it, so that the operation must hold a lock that the node shares.
     pub fn needs_lock(&self) -> bool {
-        self.verb.is_effect() && self.access == Access::Shared
+        self.verb.is_effect() && self.is_shared
     }
 
-    /// Fills in the secrets of the body, and checks where the controller is sent by it: `denied` where `policy` says so.
+    /// Fills in the secrets of the body, judges it with them, and checks where the controller is sent by it: `denied` where `policy`
+    /// says so. A secret may name resources of the machine's System only. What is refused is not to be asked.
     pub async fn fill(&mut self, secrets: &Secrets, policy: &EgressPolicy) -> Result<(), HardwareError> {
         let Some(body) = &mut self.body else { return Ok(()) };
+        if !Secrets::within(&body.to_string()) {
+            return places::check_destinations(body, policy).await;
+        }
+        let judged = places::paths(body)?;
         secrets.fill(body)?;
-        body::fits(&body.to_string())?;
-        body::check_destinations(body, policy).await
+        let filled = async {
+            body.as_object().map_or(Ok(()), |map| body::check(&self.path, map))?;
+            for named in places::paths(body)?.iter().filter(|named| !judged.contains(named)) {
+                if judge(self.verb, named, &self.own, &[])? != Access::System {
+                    return Err(path::denied("wrought.PathDenied", ""));
+                }
+            }
+            places::check_destinations(body, policy).await
+        };
+        // A text about what was refused may have a part of a secret.
+        let hidden = |error: HardwareError| {
+            HardwareError::new(error.kind, error.code, "the body, its secrets filled in, holds or leads to what is refused by this code")
+        };
+        filled.await.map_err(hidden)
     }
 }
 
@@ -123,25 +151,34 @@ impl Guest {
     /// `invalid-parameter` and `limit-exceeded` for what may not be asked; the controller's own.
     pub async fn question(&self, verb: Verb, path: &str, body: Option<Map<String, Value>>) -> Result<Question, HardwareError> {
         let path = GuestPath::parse(path)?;
-        if let Some(body) = &body {
-            body::check(body)?;
+        if verb.is_effect() {
+            body::check(&path, body.as_ref().unwrap_or(&Map::new()))?;
         }
         let own = self.own().await?;
-        let mut access = judge(verb, &path, &own, &self.granted)?;
+        let access = self.judged(verb, &path, &own).await?;
         let body = body.map(Value::Object);
-        for named in body.as_ref().map(body::paths).transpose()?.unwrap_or_default() {
-            judge(Verb::Get, &named, &own, &self.granted)?;
+        let mut is_shared = access.1;
+        for named in body.as_ref().map(places::paths).transpose()?.unwrap_or_default() {
+            // What a body names may be asked by the controller, in the driver's stead.
+            is_shared |= self.judged(verb, &named, &own).await?.1;
         }
+        Ok(Question { verb, path, body, access: access.0, is_shared, own })
+    }
+
+    /// Why `verb` may be done at `path`, and whether that is about what machines share.
+    async fn judged(&self, verb: Verb, path: &GuestPath, own: &Own) -> Result<(Access, bool), HardwareError> {
+        let access = judge(verb, path, own, &self.granted)?;
+        let mut is_shared = access == Access::Shared;
         if let (true, Access::Linked(place)) = (verb.is_effect(), access)
             && let Some(root) = own.linked.get(place)
-            && self.is_shared(root, &own).await?
+            && !self.is_alone(root, own).await?
         {
-            if !path::is_granted(&path, &self.granted) {
-                return Err(path::not_granted(&path));
+            if !path::is_granted(path, &self.granted) {
+                return Err(path::not_granted(path));
             }
-            access = Access::Shared;
+            is_shared = true;
         }
-        Ok(Question { verb, path, body, access, own })
+        Ok((access, is_shared))
     }
 
     /// Asks. Errors: the controller's, with its own message id as code (`redfish.OemLicenseNotPassed`); `outcome-unknown` when a change
@@ -158,7 +195,7 @@ impl Guest {
             Verb::Delete => operation.delete(&path).await?,
         };
         if question.access == Access::Task {
-            self.check_task(&reply, &question.own)?;
+            self.check_task(&question.path, &reply, &question.own)?;
         }
         self.answer(&operation, reply)
     }
@@ -196,19 +233,47 @@ impl Guest {
         })
     }
 
-    /// Tasks of the service are those of all machines behind it: one that says that it is about another's is not shown.
-    fn check_task(&self, reply: &Reply, own: &Own) -> Result<(), HardwareError> {
-        let Some(target) = reply.body.pointer("/Payload/TargetUri").and_then(Value::as_str) else { return Ok(()) };
-        let is_ours = self.bmc.account.own_path(target).and_then(|path| GuestPath::parse(&path).ok());
-        match is_ours.map(|path| judge(Verb::Get, &path, own, &self.granted)) {
-            Some(Ok(_)) => Ok(()),
-            _ => Err(path::denied("wrought.PathDenied", "the task is about something that is not this node's")),
+    /// Tasks of the service are those of all machines behind it, and a monitor answers with what came of them: shown is what an answer
+    /// to a request about this machine named, or what says that it is about this machine.
+    fn check_task(&self, path: &GuestPath, reply: &Reply, own: &Own) -> Result<(), HardwareError> {
+        let is_gone = matches!(reply.status.as_u16(), 404 | 410);
+        let is_known = self.tasks().iter().any(|task| path.is_within(task));
+        let target = reply.body.pointer("/Payload/TargetUri").and_then(Value::as_str);
+        let target = target.and_then(|target| self.bmc.account.own_path(target)).and_then(|path| GuestPath::parse(&path).ok());
+        let is_ours = || target.is_some_and(|path| judge(Verb::Get, &path, own, &self.granted).is_ok());
+        if is_gone || is_known || is_ours() {
+            return Ok(());
         }
+        let why = "the task does not say that it is about this node, and no answer to this node named it since the host began";
+        Err(path::denied("wrought.PathDenied", why))
+    }
+
+    /// Remembers what goes on for this machine.
+    fn remember(&self, reply: &Reply) {
+        let member = |key: &str| reply.body.get(key).and_then(Value::as_str);
+        let links = [reply.location.as_deref(), member("@odata.id"), member("TaskMonitor")].into_iter().flatten();
+        let paths = links.filter_map(|link| self.bmc.account.own_path(link)).filter_map(|path| GuestPath::parse(&path).ok());
+        let mut tasks = self.tasks();
+        for path in paths.filter(GuestPath::is_task) {
+            tasks.retain(|known| !known.is_same(&path));
+            tasks.push_back(path);
+            if tasks.len() > MOST_TASKS {
+                tasks.pop_front();
+            }
+        }
+    }
+
+    // Nothing panics while holding it.
+    fn tasks(&self) -> std::sync::MutexGuard<'_, VecDeque<GuestPath>> {
+        self.bmc.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer(&self, operation: &Operation<'_>, reply: Reply) -> Result<Answer, HardwareError> {
         operation.accepted(&reply)?;
         let status = reply.status;
+        if status == StatusCode::ACCEPTED {
+            self.remember(&reply);
+        }
         let etag = reply.tag();
         let link = |text: &str| self.bmc.account.own_path(text);
         let named = reply.location.as_deref().or_else(|| reply.body.get("@odata.id").and_then(Value::as_str)).and_then(link);
@@ -242,13 +307,19 @@ impl Guest {
         Ok(own)
     }
 
-    /// Whether a Chassis or a Manager says that it is another System's, too.
-    async fn is_shared(&self, root: &GuestPath, own: &Own) -> Result<bool, HardwareError> {
+    /// Whether a Chassis or a Manager says that it is this machine's System's, and nobody else's.
+    async fn is_alone(&self, root: &GuestPath, own: &Own) -> Result<bool, HardwareError> {
         let operation = self.operation("reading whose a chassis or manager is", None);
         let resource = operation.get(&root.text()).await?;
-        let lists = ["/Links/ComputerSystems", "/Links/ManagerForServers"].into_iter().filter_map(|at| resource.value.pointer(at));
-        let mut systems = lists.filter_map(Value::as_array).flatten();
-        Ok(systems.any(|system| link(&operation, system).is_none_or(|system| !system.is_within(&own.system))))
+        let links = |key: &str| resource.value.pointer(&format!("/Links/{key}")).filter(|links| !links.is_null());
+        let lists = ["ComputerSystems", "ManagerForServers"];
+        let mut systems = lists.into_iter().filter_map(links).filter_map(Value::as_array).flatten().peekable();
+        let is_named = systems.peek().is_some();
+        let is_only = systems.all(|system| link(&operation, system).is_some_and(|system| system.is_same(&own.system)));
+        // A list in several pages, and a Chassis that holds others.
+        let has_more = lists.into_iter().any(|key| links(&format!("{key}@odata.nextLink")).is_some());
+        let holds_others = links("Contains").is_some_and(|inner| inner.as_array().is_none_or(|inner| !inner.is_empty()));
+        Ok(is_named && is_only && !has_more && !holds_others)
     }
 }
 

@@ -49,11 +49,56 @@ const NEVER: [&str; 25] = [
 /// Segments that no path may have.
 const NEVER_WHOLE: [&str; 4] = ["keys", "roles", "sso", "user"];
 
-/// What belongs to `boot`: drives, and vendors' names for them.
-const MEDIA: [&str; 7] = ["cfgcd", "ejectmedia", "insertmedia", "isoconfig", "osdeployment", "remoteimage", "virtualmedia"];
+/// What belongs to `boot`: drives, and vendors' names for them; what is booted from, and keys for that.
+const BOOT: [&str; 15] = [
+    "bootoption",
+    "bootorder",
+    "bootsetting",
+    "bootsource",
+    "cfgcd",
+    "ejectmedia",
+    "insertmedia",
+    "isoconfig",
+    "networkiso",
+    "osdeployment",
+    "remoteimage",
+    "remotemap",
+    "remotemedia",
+    "secureboot",
+    "virtualmedia",
+];
 
-/// Actions of vendors that change the power of the machine.
-const POWER: [&str; 5] = ["powerbutton", "powercontrol", "powercycle", "serverreset", "systemreset"];
+/// The same as whole segments.
+const BOOT_WHOLE: [&str; 2] = ["boot", "rfs"];
+
+/// Parts of names of actions that change the power of a machine, of a part of it, or of the controller.
+const POWER: [&str; 6] = ["frucontrol", "power", "reboot", "reset", "restart", "shutdown"];
+
+/// Actions and collections with such a part that leave the machine on, and the account of the host as it is: as DMTF names them, and
+/// vendors what is the same.
+const HARMLESS: [&str; 14] = [
+    "bios.resetbios",
+    "dellraidservice.resetconfig",
+    "drive.reset",
+    "environmentmetrics.resettodefaults",
+    "memory.resettodefaults",
+    "networkadapter.resetsettingstodefault",
+    "port.reset",
+    "power",
+    "powersubsystem",
+    "powersupplies",
+    "processor.resettodefaults",
+    "storage.resettodefaults",
+    "switch.reset",
+    "telemetryservice.resetmetricreportdefinitionstodefaults",
+];
+
+/// The same of all that counts something.
+const COUNTERS: [&str; 2] = [".resetmetrics", ".resetstatistics"];
+
+/// Parts of names of actions that bring the controller, with the host's account, to its defaults: below Managers, and everywhere.
+const DEFAULTS: [&str; 3] = ["default", "factory", "reset"];
+const ERASE: [&str; 3] = ["decommission", "systemerase", "wipe"];
 
 /// What is done to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,8 +158,19 @@ impl GuestPath {
         self.segments.starts_with(&root.segments)
     }
 
-    fn is_same(&self, other: &GuestPath) -> bool {
+    /// Whether both lead to the same resource, with or without the last slash.
+    pub(crate) fn is_same(&self, other: &GuestPath) -> bool {
         self.segments == other.segments
+    }
+
+    /// The same for a server that does not tell `a` from `A`.
+    fn is_like(&self, other: &GuestPath) -> bool {
+        self.segments.len() == other.segments.len() && self.segments.iter().zip(&other.segments).all(|(a, b)| a.eq_ignore_ascii_case(b))
+    }
+
+    /// The last segment, in lower case: of an action its name.
+    pub(crate) fn action(&self) -> String {
+        self.lower().next_back().unwrap_or_default()
     }
 
     /// The name below `/redfish/v1`, as `Systems`, in lower case.
@@ -243,26 +299,35 @@ pub(crate) fn not_granted(path: &GuestPath) -> HardwareError {
 
 /// What `power` and `boot` do is done by them alone: they look first, and keep account of it.
 fn with_its_capability(verb: Verb, path: &GuestPath, own: &Own) -> Result<(), HardwareError> {
-    if path.lower().any(|name| MEDIA.iter().any(|word| name.contains(word))) {
-        return Err(denied("wrought.UseBoot", "virtual media are changed through boot: boot.insert-media, boot.eject-media"));
+    let is_boot = |name: String| BOOT_WHOLE.contains(&name.as_str()) || BOOT.iter().any(|word| name.contains(word));
+    if path.lower().any(is_boot) {
+        let why =
+            "boot options, secure boot and virtual media are changed through boot: set-device, set-mode, set-secure-boot, insert-media";
+        return Err(denied("wrought.UseBoot", why));
     }
-    if verb != Verb::Post {
+    if own.reset.as_ref().is_some_and(|reset| reset.is_like(path)) {
+        return Err(use_power());
+    }
+    // A request of any kind may hold an action in its body.
+    if verb != Verb::Post && !path.lower().any(|name| name == "actions") {
         return Ok(());
     }
-    let action = path.lower().next_back().unwrap_or_default();
-    let (kind, name) = action.rsplit_once('.').unwrap_or(("", &action));
-    let manager = path.service() == "managers";
-    // Starting a controller anew leaves the machine as it is.
-    let of_machine = name == "reset" && (kind.ends_with("computersystem") || kind.ends_with("chassis") || kind.is_empty() && !manager);
-    let declared = own.reset.as_ref().is_some_and(|reset| reset.is_same(path));
-    if of_machine || declared || POWER.iter().any(|word| action.contains(word)) {
-        return Err(denied("wrought.UsePower", "the machine's power is changed through power: power.on, power.off, power.reboot"));
+    let action = path.action();
+    let has = |words: &[&str]| words.iter().any(|word| action.contains(word));
+    let is_manager = path.service() == "managers";
+    // Starting a controller anew leaves the machine as it is; without its settings the host's own account is lost with all others.
+    if has(&ERASE) || is_manager && has(&DEFAULTS) && action != "manager.reset" {
+        return Err(denied("wrought.PathDenied", "a driver does not reset a controller, or a machine with it, to its defaults"));
     }
-    // The host's own account would be lost with all others.
-    if manager && name.contains("resetto") {
-        return Err(denied("wrought.PathDenied", "a driver does not reset a controller to its defaults"));
+    let is_harmless = HARMLESS.contains(&action.as_str()) || COUNTERS.iter().any(|end| action.ends_with(end));
+    if has(&POWER) && !is_harmless && !(is_manager && action == "manager.reset") {
+        return Err(use_power());
     }
     Ok(())
+}
+
+pub(crate) fn use_power() -> HardwareError {
+    denied("wrought.UsePower", "the machine's power is changed through power: power.on, power.off, power.reboot")
 }
 
 pub(crate) fn denied(code: &str, why: &str) -> HardwareError {
@@ -452,7 +517,74 @@ mod tests {
             assert_eq!(verdict(Verb::Post, text, &[]), Ok(Access::System), "{text}");
         }
         assert_eq!(verdict(Verb::Post, "/redfish/v1/Managers/BMC/Actions/Manager.Reset", &[]), Ok(Access::Linked(1)));
-        let defaults = "/redfish/v1/Managers/BMC/Actions/Manager.ResetToDefaults";
-        assert_eq!(verdict(Verb::Post, defaults, &[]), Err("wrought.PathDenied".into()));
+    }
+
+    #[test]
+    fn power_and_boot_have_no_back_door_by_another_name() {
+        let all = ["/redfish/v1/Dell", "/redfish/v1/PowerEquipment"];
+        for text in [
+            "/redfish/v1/Systems/1/OEM/TURN",
+            "/redfish/v1/Systems/1/Oem/Acme/PowerOff",
+            "/redfish/v1/Systems/1/Actions/Oem/Huawei.FruControl",
+            "/redfish/v1/Systems/1/Actions/Oem/Acme.AuxPowerReset",
+            "/redfish/v1/Systems/1/Processors/CPU1/Actions/Processor.Reset",
+            "/redfish/v1/Chassis/1U/PowerSubsystem/PowerSupplies/1/Actions/PowerSupply.Reset",
+            "/redfish/v1/Chassis/1U/Actions/Oem/Acme.Shutdown",
+            "/redfish/v1/Managers/BMC/Oem/Dell/DellJobService/Actions/DellJobService.CreateRebootJob",
+            "/redfish/v1/Dell/Managers/BMC/DellJobService/Actions/DellJobService.CreateRebootJob",
+            "/redfish/v1/PowerEquipment/RackPDUs/1/Outlets/A/Actions/Outlet.PowerControl",
+        ] {
+            assert_eq!(verdict(Verb::Post, text, &all), Err("wrought.UsePower".into()), "{text}");
+        }
+        for text in [
+            "/redfish/v1/Managers/BMC/Actions/Manager.ResetToDefaults",
+            "/redfish/v1/Managers/BMC/Actions/Oem/SmcManagerConfig.Reset",
+            "/redfish/v1/Managers/BMC/Actions/Oem/DellManager.iDRACResetCfg",
+            "/redfish/v1/Managers/BMC/Oem/Acme/Actions/Acme.LoadDefaults",
+            "/redfish/v1/Managers/BMC/Oem/Dell/DellLCService/Actions/DellLCService.SystemErase",
+            "/redfish/v1/Systems/1/Actions/ComputerSystem.Decommission",
+        ] {
+            assert_eq!(verdict(Verb::Post, text, &[]), Err("wrought.PathDenied".into()), "{text}");
+        }
+        for text in [
+            "/redfish/v1/Systems/1/SecureBoot/Actions/SecureBoot.ResetKeys",
+            "/redfish/v1/Systems/1/SecureBoot/SecureBootDatabases/db/Signatures",
+            "/redfish/v1/Systems/1/BootOptions/Boot0001",
+            "/redfish/v1/Systems/1/Actions/ComputerSystem.SetDefaultBootOrder",
+            "/redfish/v1/Systems/1/Bios/Boot/Settings",
+            "/redfish/v1/Managers/BMC/Oem/Acme/RFS/1",
+        ] {
+            for verb in [Verb::Patch, Verb::Post, Verb::Delete] {
+                assert_eq!(verdict(verb, text, &[]), Err("wrought.UseBoot".into()), "{text}");
+            }
+            assert_eq!(verdict(Verb::Get, text, &[]).map(|_| ()), Ok(()), "{text}");
+        }
+        // A request that a body holds is an action, whatever it is sent with.
+        let reset = "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
+        assert_eq!(verdict(Verb::Patch, reset, &[]), Err("wrought.UsePower".into()));
+        assert_eq!(verdict(Verb::Patch, "/redfish/v1/Systems/1/oem/turn", &[]), Err("wrought.UsePower".into()));
+    }
+
+    #[test]
+    fn what_leaves_the_machine_as_it_is_passes() {
+        for text in [
+            "/redfish/v1/Systems/1/Bios/Actions/Bios.ResetBios",
+            "/redfish/v1/Systems/1/Storage/1/Actions/Storage.ResetToDefaults",
+            "/redfish/v1/Systems/1/Storage/1/Volumes",
+            "/redfish/v1/Systems/1/Storage/1/Drives/2/Actions/Drive.SecureErase",
+            "/redfish/v1/Systems/1/Storage/1/Drives/2/Actions/Drive.RevertToOriginalFactoryState",
+            "/redfish/v1/Systems/1/Oem/Dell/DellRaidService/Actions/DellRaidService.ResetConfig",
+            "/redfish/v1/Chassis/1U/NetworkAdapters/1/Actions/NetworkAdapter.ResetSettingsToDefault",
+            "/redfish/v1/Chassis/1U/PowerSubsystem/PowerSupplies/1/Metrics/Actions/PowerSupplyMetrics.ResetMetrics",
+            "/redfish/v1/Chassis/1U/Power",
+            "/redfish/v1/Systems/1/LogServices/Sel/Actions/LogService.ClearLog",
+            "/redfish/v1/Managers/BMC/Actions/Manager.Reset",
+            "/redfish/v1/Managers/BMC/Actions/Oem/EID_674_Manager.ExportSystemConfiguration",
+        ] {
+            assert_eq!(verdict(Verb::Post, text, &[]).map(|_| ()), Ok(()), "{text}");
+        }
+        for text in ["/redfish/v1/Systems/1/Bios/Settings", "/redfish/v1/Chassis/1U/PowerSubsystem", "/redfish/v1/Systems/1"] {
+            assert_eq!(verdict(Verb::Patch, text, &[]).map(|_| ()), Ok(()), "{text}");
+        }
     }
 }
