@@ -3,9 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_drivers::GRANTABLE;
-use wrought_drivers::shipped::{hostile, stamp};
+use wrought_drivers::shipped::{FAKE, hostile, stamp};
+use wrought_storage::{AuditRecord, Durability, Revocation, Store};
 
-use crate::support::{Api, Node, Setup, World, run, until, wrought};
+use crate::support::{Api, Node, Setup, World, run, until, with_note, wrought};
 
 async fn shown(api: &Api, driver: &str) -> Value {
     api.get(&format!("/wrought/v1/drivers/{driver}")).await.ok()
@@ -314,5 +315,86 @@ fn a_node_stays_with_the_version_that_wrote_its_state_until_it_is_torn_down() {
         api.call(Method::POST, "/wrought/v1/revocations", &body).await.ok();
         let told = other.ask(json!({"target": "rebuild"})).await.refused(409);
         assert!(told.contains("it lies") && told.contains("form 2"), "{told}");
+    });
+}
+
+#[test]
+fn what_was_decided_about_a_shipped_driver_outlives_the_host() {
+    run(async {
+        let mut world = World::new(Setup { servers: 0, ..Setup::default() }).await;
+        let shipped = world.api().active_digest("fake").await;
+        let own = world.api().install("fake", with_note(FAKE, "ours")).await;
+        let restarted = async |world: &mut World| {
+            world.host.kill().await;
+            world.host.start_again().await;
+            shown(world.api(), "fake").await["active"]["digest"].as_str().map(str::to_owned)
+        };
+        assert_eq!(restarted(&mut world).await.as_deref(), Some(&*own));
+        decide(world.api(), "fake", "rollback", json!({})).await.ok();
+        assert_eq!(restarted(&mut world).await.as_deref(), Some(&*shipped));
+        world.api().activate("fake", &json!({ "digest": own })).await.ok();
+        // Revoked without another in its place there is none, and a start brings none.
+        world.api().call(Method::POST, "/wrought/v1/revocations", &json!({"digest": own, "reason": "it lies"})).await.ok();
+        assert_eq!(restarted(&mut world).await, None);
+        let node = json!({"driver": "fake-hardware", "deploy_interface": "fake"});
+        world.api().call(Method::POST, "/v1/nodes", &node).await.refused(400);
+        decide(world.api(), "fake", "rollback", json!({})).await.ok();
+        assert_eq!(restarted(&mut world).await.as_deref(), Some(&*shipped));
+    });
+}
+
+#[test]
+fn what_is_revoked_is_not_gone_back_to() {
+    run(async {
+        let world = World::new(Setup { servers: 0, ..Setup::default() }).await;
+        let one = install(world.api(), "1.0.0", "good").await;
+        let two = install(world.api(), "2.0.0", "good").await;
+        world.api().activate("stamp", &json!({ "digest": one })).await.ok();
+        let revoke = async |digest: &str| {
+            let body = json!({"digest": digest, "reason": "it burns", "rollback": true});
+            world.api().call(Method::POST, "/wrought/v1/revocations", &body).await.ok()
+        };
+        revoke(&two).await;
+        let revoked = revoke(&one).await;
+        assert!(revoked["warnings"][0].as_str().unwrap().contains("No version of driver stamp was in force before"), "{revoked}");
+        assert!(shown(world.api(), "stamp").await["active"].is_null());
+        decide(world.api(), "stamp", "rollback", json!({})).await.refused(409);
+    });
+}
+
+#[test]
+fn operations_that_waited_on_a_revoked_version_end_after_a_kill_too() {
+    run(async {
+        let mut world = World::new(Setup { servers: 0, ..Setup::default() }).await;
+        let slow = install(world.api(), "1.0.0", "slow").await;
+        let node = world.fake("stamp", json!({})).await;
+        node.provision("active").await;
+        node.pass("wait call-back").await;
+        let path = node.path("");
+        // As if the host had been killed between the revocation and its consequences.
+        world.host.kill().await;
+        let store = Store::open(&world.host.data(), Durability::Normal).await.unwrap();
+        let record = AuditRecord {
+            at: jiff::Timestamp::now(),
+            principal: "ada".into(),
+            source: None,
+            verb: "driver.revoke".into(),
+            object: "driver/stamp".into(),
+            outcome: "done".into(),
+            reason: "it burns".into(),
+            detail: json!({}),
+        };
+        let revocation = Revocation { digest: slow.parse().unwrap(), reason: "it burns".into(), by: "ada".into() };
+        store.revoke(revocation, Vec::new(), record).await.unwrap();
+        store.close().await;
+        drop(store);
+        world.host.start_again().await;
+        let ended = until("it ends", async || {
+            let node = world.api().get(&path).await.ok();
+            node["reservation"].is_null().then_some(node)
+        })
+        .await;
+        assert_eq!(ended["provision_state"], "deploy failed");
+        assert!(ended["last_error"].as_str().unwrap().contains("was revoked (it burns)"), "{ended}");
     });
 }

@@ -78,8 +78,8 @@ pub enum RolloutCommand {
         #[command(flatten)]
         which: Which,
         /// The share of the new operations, in percent
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(0..=100))]
-        percent: u8,
+        #[arg(long, required_unless_present = "stop", value_parser = clap::value_parser!(u8).range(0..=100))]
+        percent: Option<u8>,
         /// The nodes that take part, such as trait=CUSTOM_GPU,resource_class=gold,owner=PROJECT,conductor_group=GROUP [default: all]
         #[arg(long, value_name = "SELECTOR")]
         selector: Option<Selector>,

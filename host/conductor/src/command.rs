@@ -216,7 +216,9 @@ impl Conductor {
             (Outcome { answer: Err(fault), state: None, reports: Vec::new() }, Seen::default())
         };
         let host_failed = |error: StoreError| broken(fault::Cause::Host(error.to_string()));
-        if let Some(reason) = self.0.grants.revoked(&driver.digest) {
+        let pins = callee.operation.map(|operation| operation.drivers.as_slice()).unwrap_or_default();
+        let mut on = pins.iter().map(|pin| &pin.digest).chain([&driver.digest]);
+        if let Some(reason) = on.find_map(|digest| self.0.grants.revoked(digest)) {
             return broken(fault::Cause::Revoked { reason });
         }
         let (ports, state) = match self.0.store.call_inputs(node.uuid, name).await {

@@ -31,6 +31,7 @@ use crate::machine::Machines;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
+use crate::trail::Denials;
 
 /// Until an event that could not be stored is tried again, at first; grows.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) locks: Locks,
     pub(crate) passing: Option<Passing>,
     pub(crate) stats: Stats,
+    pub(crate) denials: Denials,
     pub(crate) gates: Gates,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -181,6 +183,7 @@ impl Conductor {
             recovering: Recovering::default(),
             locks: Locks::default(),
             stats: Stats::default(),
+            denials: Denials::default(),
             gates: Gates::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -307,10 +310,12 @@ impl Conductor {
             }
             // What a revoked version answers leads to nothing any more; while a call of it is in flight, its next host call ends it.
             let revoked = matches!(event, Event::Revoked(_)) || tag.is_some() && matches!(event, Event::Returned(_));
-            let event = match self.revoked_pin(&held.operation).filter(|_| revoked) {
+            let (event, seen) = match self.revoked_pin(&held.operation).filter(|_| revoked) {
                 Some(_) if tag.is_none() && held.operation.waiting.is_none() => return Err(Impossible::Late.into()),
-                Some(text) => Event::Revoked(text),
-                None => event.clone(),
+                Some(text) => (Event::Revoked(text), seen.clone().without_findings()),
+                // Another operation holds the node by now.
+                None if matches!(event, Event::Revoked(_)) => return Err(Impossible::Late.into()),
+                None => (event.clone(), seen.clone()),
             };
             let before = Lifecycle { node: held.node.clone(), operation: Some(held.operation.clone()) };
             let mut lifecycle = before.clone();
@@ -371,6 +376,7 @@ impl Conductor {
             inside.set_timer(None);
             self.0.gates.release(id);
             self.0.agents.end(id);
+            self.0.denials.end(id);
             self.0.journals.end(id);
             self.locks_ended(id);
             return;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::{Value, json};
-use wrought_domain::rollout::Rollout;
 use wrought_domain::{Digest, DriverName, Principal};
 use wrought_drivers::shipped::{self, Shipped};
 use wrought_drivers::{Driver, Grants as Set, InForce};
-use wrought_storage::{ActiveDriver, Decision, DriverStatus, DriverVersion, StoreError};
+use wrought_storage::{Decision, DriverStatus, DriverVersion, StoreError};
 
 use crate::conductor::Conductor;
 use crate::trail::{done, object_of};
@@ -34,15 +33,10 @@ impl Conductor {
         for (digest, reason) in self.0.store.revocations().await? {
             self.0.grants.revoke(&digest, reason);
         }
-        let mut rollouts = self.0.store.rollouts().await?;
-        let mut active = self.0.store.active().await?;
         for shipped in shipped::all() {
-            let rollout = rollouts.entry(shipped.name.clone()).or_default();
-            if let Some(driver) = self.load_shipped(&shipped, &active, rollout).await? {
-                active.retain(|active| active.name != shipped.name);
-                active.push(ActiveDriver { name: shipped.name, digest: driver.digest.clone(), generation: 0 });
-            }
+            self.take_in(&shipped).await?;
         }
+        let (mut rollouts, active) = (self.0.store.rollouts().await?, self.0.store.active().await?);
         let names: BTreeSet<DriverName> = active.iter().map(|active| active.name.clone()).chain(rollouts.keys().cloned()).collect();
         let loading = names.into_iter().map(|name| {
             let digest = active.iter().find(|active| active.name == name).map(|active| active.digest.clone());
@@ -64,34 +58,30 @@ impl Conductor {
     /// A version that is in force. One bad driver does not stop the host: its nodes stay readable, its verbs are refused by name.
     async fn load(&self, name: &DriverName, digest: Option<Digest>) -> Option<Arc<Driver>> {
         let digest = digest?;
+        if let Some(reason) = self.0.grants.revoked(&digest) {
+            tracing::error!(driver = %name, digest = digest.short(), reason, "a revoked driver does not serve");
+            return None;
+        }
         let loaded = self.0.catalog.version(&digest).await;
         loaded.inspect_err(|error| tracing::error!(driver = %name, digest = digest.short(), %error, "a driver cannot be loaded")).ok()
     }
 
-    /// Loads and grants a driver of the binary; answers it if it is the one that serves under its name.
-    async fn load_shipped(
-        &self,
-        shipped: &Shipped,
-        active: &[ActiveDriver],
-        rollout: &mut Rollout,
-    ) -> Result<Option<Arc<Driver>>, StoreError> {
+    /// Loads and grants a driver of the binary. One that came with this binary for the first time is put in force in place of that
+    /// of a former binary; what an operator decided, then or later, stays.
+    async fn take_in(&self, shipped: &Shipped) -> Result<(), StoreError> {
         let admitted = match self.0.catalog.shipped(shipped).await {
             Ok(admitted) => admitted,
             Err(error) => {
                 tracing::error!(driver = %shipped.name, %error, "a driver of this binary cannot be loaded");
-                return Ok(None);
+                return Ok(());
             }
         };
-        let driver = admitted.driver.clone();
         let mut version = uploads::version(&shipped.name, &admitted, &Principal::host(), None);
         if let Some(description) = version.description.as_object_mut() {
             description.insert(SHIPPED.into(), true.into());
         }
         let versions = self.0.store.driver_versions(Some(&shipped.name)).await?;
         let known = versions.iter().find(|known| known.digest == version.digest);
-        if known.is_none_or(|known| known.description != version.description) {
-            self.0.store.put_driver_version(&version).await?;
-        }
         let came_with_a_host = |digest: &Digest| {
             let known = versions.iter().find(|known| known.digest == *digest);
             *digest == version.digest || known.is_some_and(|known| known.description.get(SHIPPED) == Some(&true.into()))
@@ -100,22 +90,26 @@ impl Conductor {
         for digest in versions.iter().map(|version| &version.digest).chain([&version.digest]).filter(|digest| came_with_a_host(digest)) {
             self.0.grants.grant_shipped(digest, &shipped.grants);
         }
-        // A newer host brings a newer driver; one that an operator uploaded stays.
-        let chosen = active.iter().find(|active| active.name == shipped.name);
-        if !chosen.is_none_or(|chosen| came_with_a_host(&chosen.digest)) || self.0.grants.revoked(&driver.digest).is_some() {
-            return Ok(None);
+        if let Some(known) = known.filter(|known| known.description.get(SHIPPED) == Some(&true.into())) {
+            return if known.description == version.description { Ok(()) } else { self.0.store.put_driver_version(&version).await };
         }
-        if chosen.is_none_or(|chosen| chosen.digest != driver.digest) {
-            if let Some(former) = chosen {
-                rollout.leave(former.digest.clone());
-            }
-            let detail = json!({"version": driver.about.version, "digest": driver.digest});
-            let record = done(&Principal::host(), "driver.activate", object_of(&shipped.name), "it came with this host".into(), detail);
-            let decision = Decision::new(shipped.name.clone(), record);
-            let (active, rollout) = (Some(Some(driver.digest.clone())), Some(rollout.clone()));
-            self.0.store.decide(Decision { active, rollout, ..decision }).await?;
+        let chosen = self.0.store.active().await?.into_iter().find(|active| active.name == shipped.name);
+        let revoked = self.0.grants.revoked(&version.digest).is_some();
+        // One that an operator uploaded stays, and so does that there is none.
+        let succeeds = chosen.as_ref().map_or(versions.is_empty(), |chosen| came_with_a_host(&chosen.digest));
+        if revoked {
+            version.status = DriverStatus::Revoked;
         }
-        Ok(Some(driver))
+        if revoked || !succeeds {
+            return self.0.store.put_driver_version(&version).await;
+        }
+        let mut rollout = self.0.store.rollouts().await?.remove(&shipped.name).unwrap_or_default();
+        rollout.succeed(chosen.map(|chosen| chosen.digest), &version.digest);
+        let detail = json!({"version": version.version, "digest": version.digest});
+        let record = done(&Principal::host(), "driver.activate", object_of(&shipped.name), "it came with this host".into(), detail);
+        let decision = Decision::new(shipped.name.clone(), record);
+        let active = Some(Some(version.digest.clone()));
+        self.0.store.decide(Decision { active, rollout: Some(rollout), version: Some(version), ..decision }).await
     }
 
     /// Every driver with its versions.

@@ -45,6 +45,7 @@ impl Conductor {
             DriverLimits::read(&wanted, self.0.catalog.runtime().config()).map_err(|error| Refusal::Invalid(format!("{error}.")))?;
         let (this, who) = (self.clone(), who.clone());
         self.through(async move {
+            let _one_at_a_time = this.0.deciding.lock().await;
             // What is stored is what was understood, not what was sent.
             let document = serde_json::to_value(limits).ok().and_then(|document| document.as_object().cloned()).unwrap_or_default();
             this.0.store.set_driver_limits(&name, &document).await?;

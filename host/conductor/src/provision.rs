@@ -85,7 +85,7 @@ impl Conductor {
             self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
             return self.begin_with(who, stored, kind, request, (id, Vec::new()), None).await;
         }
-        let chain = self.select(&stored.value, id).await?;
+        let chain = self.select(&stored.value, id, kind).await?;
         for function in needed(kind, &stored.value, self.0.settings.automated_clean) {
             if serving(&chain, function).is_none() {
                 return Err(refused(missing(&chain, function)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wrought_domain::rollout::{Bounds, Canary, Ended, MAX_WINDOW, Paused, Rollout, Selector, Verdict};
-use wrought_domain::{Digest, DriverName, Node, Principal, ProvisionState};
+use wrought_domain::{Digest, DriverName, Node, NodeId, Principal, ProvisionState};
 use wrought_drivers::{Driver, Grants as Set, InForce};
 use wrought_engine::{Advance, Event, FailureKind, Lifecycle, Operation};
 use wrought_storage::{Decision, DriverStatus, DriverVersion, Revocation};
@@ -380,13 +380,16 @@ impl Conductor {
         let _one_at_a_time = self.0.deciding.lock().await;
         let versions = self.0.store.driver_versions(None).await.map_err(convert::refusal)?;
         let digest = whole(digest, &versions)?;
-        let (mut decisions, mut publish, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut decisions, mut publish, mut warnings) = (Vec::new(), Vec::new(), self.orphaned(&digest).await?);
         for version in versions.iter().filter(|version| version.digest == digest) {
             let name = &version.name;
             let record = done(who, "driver.revoke", object_of(name), why.clone(), json!({"version": version.version, "digest": digest}));
             let mut in_force = self.in_force(name);
+            let mut rollout = Rollout::clone(&in_force.rollout);
+            rollout.former.retain(|former| *former != digest);
+            in_force.rollout = Arc::new(rollout.clone());
             let mut store = Decision::new(name.clone(), record);
-            if in_force.active.as_ref().is_some_and(|active| active.digest == digest) {
+            if version.status == DriverStatus::Active {
                 in_force.active = None;
                 store.active = Some(None);
                 let former = if rollback { Some(self.former(name, &in_force, None).await) } else { None };
@@ -401,8 +404,6 @@ impl Conductor {
                     )),
                 }
             }
-            let mut rollout = Rollout::clone(&in_force.rollout);
-            rollout.former.retain(|former| *former != digest);
             if rollout.canary.as_ref().is_some_and(|canary| canary.digest == digest) {
                 rollout.canary = None;
                 in_force.canary = None;
@@ -413,6 +414,8 @@ impl Conductor {
             publish.push((name.clone(), decided.in_force));
         }
         let record = done(who, "driver.revoke", format!("digest/{digest}"), why.clone(), json!({"warnings": warnings}));
+        // What was said first stays.
+        let why = self.0.grants.revoked(&digest).unwrap_or(why);
         let revocation = Revocation { digest: digest.clone(), reason: why.clone(), by: who.user.clone() };
         self.0.store.revoke(revocation, decisions, record).await.map_err(convert::refusal)?;
         self.0.grants.revoke(&digest, why.clone());
@@ -423,6 +426,16 @@ impl Conductor {
         tracing::warn!(digest = digest.short(), reason = %why, "a driver version is revoked");
         let affected = self.end_waiting(&digest).await?;
         Ok(json!({"digest": digest, "reason": why, "drivers": names, "operations": affected, "warnings": warnings}))
+    }
+
+    /// Nodes about which a driver keeps something that the version wrote.
+    async fn orphaned(&self, digest: &Digest) -> Result<Vec<String>, Refusal> {
+        let states = self.0.store.states_written_by(digest, NAMED).await.map_err(convert::refusal)?;
+        let warn = |(node, driver, schema): (NodeId, DriverName, Option<u32>)| {
+            let form = schema.unwrap_or(1);
+            format!("driver {driver} keeps something about node {node} in form {form}: a version that reads this form must be in force to go on with it")
+        };
+        Ok(states.into_iter().map(warn).collect())
     }
 
     /// Ends the operations on a revoked version that wait; those in a call end at its next host call. How many there were of both.
@@ -512,14 +525,8 @@ impl Decided {
 /// The driver takes the place of the one in force.
 fn activated(in_force: InForce, driver: Arc<Driver>, mut store: Decision) -> Decided {
     let mut rollout = Rollout::clone(&in_force.rollout);
-    if let Some(former) = in_force.active.as_ref().filter(|former| former.digest != driver.digest) {
-        rollout.leave(former.digest.clone());
-    }
-    let mut canary = in_force.canary.clone();
-    if rollout.canary.as_ref().is_some_and(|canary| canary.digest == driver.digest) {
-        rollout.canary = None;
-        canary = None;
-    }
+    rollout.succeed(in_force.active.as_ref().map(|former| former.digest.clone()), &driver.digest);
+    let canary = in_force.canary.clone().filter(|_| rollout.canary.is_some());
     store.active = Some(Some(driver.digest.clone()));
     Decided::of(store, InForce { active: Some(driver), canary, ..in_force }, rollout)
 }

@@ -20,6 +20,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Without what a driver found and keeps, when it is not to be believed any more.
+    pub(crate) fn without_findings(self) -> Self {
+        Self { reports: Vec::new(), state: Vec::new(), ..self }
+    }
+
     /// Writes the findings into the node.
     pub(crate) fn apply(&self, node: &mut Node) {
         if self.power.is_some() {

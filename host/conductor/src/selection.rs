@@ -2,6 +2,7 @@
 
 use wrought_domain::{DriverName, Node, OperationId};
 use wrought_drivers::BrokenChain;
+use wrought_engine::Kind;
 use wrought_storage::KeptState;
 
 use crate::command::Chain;
@@ -25,7 +26,7 @@ impl Conductor {
     /// # Errors
     /// [`Refusal::Invalid`] where no version serves, [`Refusal::Unavailable`] for a driver that is paused,
     /// [`Refusal::Conflict`] where the version that could read a state was revoked.
-    pub(crate) async fn select(&self, node: &Node, operation: OperationId) -> Result<Chain, Refusal> {
+    pub(crate) async fn select(&self, node: &Node, operation: OperationId, kind: Kind) -> Result<Chain, Refusal> {
         let generation = self.0.catalog.current();
         let kept = self.0.store.kept_states(node.uuid).await.map_err(convert::refusal)?;
         let broken = |broken: BrokenChain| Refusal::Invalid(broken.to_string());
@@ -46,7 +47,8 @@ impl Conductor {
             let state = kept.iter().find(|state| state.driver == name);
             let driver = match (chosen, state) {
                 (Some(chosen), Some(state)) if !reads(&chosen.about.schemas.reads, state) => self.writer_of(node, state).await?,
-                (None, Some(state)) if state.digest.is_some() => self.writer_of(node, state).await?,
+                // What was begun on a driver that is out of service can be ended, and nothing else be begun.
+                (None, Some(state)) if ends(kind) && state.digest.is_some() => self.writer_of(node, state).await?,
                 (Some(chosen), _) => chosen.clone(),
                 (None, _) => return Err(broken(BrokenChain::NotActive(name))),
             };
@@ -60,16 +62,22 @@ impl Conductor {
     async fn writer_of(&self, node: &Node, state: &KeptState) -> Result<std::sync::Arc<wrought_drivers::Driver>, Refusal> {
         let KeptState { driver: name, schema, digest } = state;
         let about = format!(
-            "what driver {name} keeps about node {} (form {}) can only be read by the version that wrote it",
+            "what driver {name} keeps about node {} is in form {}, which the version in force does not read; activate one whose \
+             state-schema reads it",
             node.uuid,
             schema.unwrap_or(1)
         );
-        let Some(digest) = digest else { return Err(Refusal::Conflict(format!("{about}, and which one that is was not recorded."))) };
+        let Some(digest) = digest else { return Err(Refusal::Conflict(format!("{about}: which one wrote it was not recorded."))) };
         if let Some(reason) = self.0.grants.revoked(digest) {
-            return Err(Refusal::Conflict(format!("{about}: {}, which was revoked: {reason}", digest.short())));
+            return Err(Refusal::Conflict(format!("{about}: {}, which wrote it, was revoked: {reason}", digest.short())));
         }
-        self.0.catalog.version(digest).await.map_err(|error| Refusal::Conflict(format!("{about}: {}: {error}", digest.short())))
+        self.0.catalog.version(digest).await.map_err(|error| Refusal::Conflict(format!("{about}: {}, which wrote it: {error}", digest.short())))
     }
+}
+
+/// Whether an operation takes back what an earlier one did.
+fn ends(kind: Kind) -> bool {
+    matches!(kind, Kind::TearDown | Kind::Clean | Kind::ManualClean)
 }
 
 fn reads(schemas: &[u32], state: &KeptState) -> bool {

@@ -1,11 +1,13 @@
 //! The audit: every decision about drivers, and what was denied to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wrought_domain::node::cut;
-use wrought_domain::{DriverName, Node, Principal};
+use wrought_domain::{DriverName, Node, NodeId, OperationId, Principal};
 use wrought_drivers::Driver;
 use wrought_engine::Operation;
 use wrought_storage::{AuditQuery, AuditRecord, StoreError};
@@ -13,6 +15,15 @@ use wrought_storage::{AuditQuery, AuditRecord, StoreError};
 use crate::audit::administrator;
 use crate::conductor::Conductor;
 use crate::{Refusal, convert};
+
+/// Between two batches of a purge, so that it never holds up the work.
+const PURGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What was denied in calls of no operation, such as `validate`, is noted again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Nodes of which is remembered what was noted.
+const MAX_NODES: usize = 100_000;
 
 /// The longest reason, bytes.
 const MAX_REASON: usize = 500;
@@ -50,6 +61,42 @@ pub(crate) fn done(who: &Principal, verb: &str, object: String, reason: String, 
     }
 }
 
+type Denied = BTreeMap<(String, String), u32>;
+
+/// What was noted already of what drivers were denied, node by node.
+#[derive(Default)]
+pub(crate) struct Denials(Mutex<HashMap<NodeId, Noted>>);
+
+struct Noted {
+    operation: Option<OperationId>,
+    since: Instant,
+    functions: BTreeSet<(String, String)>,
+}
+
+impl Denials {
+    /// What of this is to be noted for the first time.
+    fn first(&self, node: NodeId, operation: Option<OperationId>, denied: &Denied) -> Denied {
+        if denied.is_empty() {
+            return Denied::new();
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_NODES {
+            all.clear();
+        }
+        let fresh = || Noted { operation, since: Instant::now(), functions: BTreeSet::new() };
+        let noted = all.entry(node).or_insert_with(fresh);
+        if noted.operation != operation || (operation.is_none() && noted.since.elapsed() > AGAIN) {
+            *noted = fresh();
+        }
+        denied.iter().filter(|(what, _)| noted.functions.insert((*what).clone())).map(|(what, count)| (what.clone(), *count)).collect()
+    }
+
+    /// The node's operation has ended.
+    pub(crate) fn end(&self, node: NodeId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
+    }
+}
+
 impl Conductor {
     /// Adds records; that they cannot be added is logged, and stops nothing that was done already.
     pub(crate) async fn note(&self, records: Vec<AuditRecord>) {
@@ -58,20 +105,24 @@ impl Conductor {
         }
     }
 
-    /// Notes what a driver asked for in a call and was denied.
+    /// Notes what a driver asked for in a call and was denied: each function and answer once in an operation, or a driver that asks
+    /// over and over would fill the audit.
     pub(crate) async fn note_denied(
         &self,
         node: &Node,
         name: &DriverName,
         driver: &Driver,
         operation: Option<&Operation>,
-        denied: &BTreeMap<(String, String), u32>,
+        denied: &Denied,
     ) {
-        if denied.is_empty() {
+        let count = denied.values().copied().map(u64::from).fold(0, u64::saturating_add);
+        self.0.stats.denied(count);
+        let new = self.0.denials.first(node.uuid, operation.map(|operation| operation.id), denied);
+        if new.is_empty() {
             return;
         }
         let who = operation.map_or_else(Principal::host, |operation| operation.principal.clone());
-        let records = denied.iter().map(|((function, code), count)| {
+        let records = new.iter().map(|((function, code), count)| {
             let detail = json!({
                 "driver": name, "version": driver.about.version, "digest": driver.digest, "count": count, "code": code,
                 "operation": operation.map(|operation| operation.id),
@@ -80,11 +131,9 @@ impl Conductor {
             AuditRecord { outcome: "denied".into(), ..done(&who, function, format!("node/{}", node.uuid), reason, detail) }
         });
         let records: Vec<AuditRecord> = records.collect();
-        let count = denied.values().copied().map(u64::from).fold(0, u64::saturating_add);
-        self.0.stats.denied(count);
         tracing::warn!(
             node = %node.uuid, driver = %name, digest = driver.digest.short(), count,
-            functions = denied.keys().map(|(function, _)| function.as_str()).collect::<Vec<_>>().join(","), "the driver asked for what is denied to it"
+            functions = new.keys().map(|(function, _)| function.as_str()).collect::<Vec<_>>().join(","), "the driver asked for what is denied to it"
         );
         self.note(records).await;
     }
@@ -110,7 +159,9 @@ impl Conductor {
     pub(crate) async fn purge_audit(&self) -> Result<(), StoreError> {
         let kept = SignedDuration::from_hours(i64::from(self.0.journal.audit_days).saturating_mul(24));
         let bound = self.now().checked_sub(kept).unwrap_or(Timestamp::MIN);
-        while self.0.store.purge_audit(bound).await? > 0 {}
+        while self.0.store.purge_audit(bound).await? > 0 {
+            tokio::time::sleep(PURGE_PAUSE).await;
+        }
         Ok(())
     }
 }

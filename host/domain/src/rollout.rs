@@ -35,6 +35,17 @@ impl Rollout {
         let over = self.former.len().saturating_sub(MAX_FORMER);
         self.former.drain(..over);
     }
+
+    /// A version takes the place of another one. If it was on trial, it has passed; it is no version to go back to any more.
+    pub fn succeed(&mut self, former: Option<Digest>, digest: &Digest) {
+        if let Some(former) = former.filter(|former| former != digest) {
+            self.leave(former);
+        }
+        self.former.retain(|former| former != digest);
+        if self.canary.as_ref().is_some_and(|canary| canary.digest == *digest) {
+            self.canary = None;
+        }
+    }
 }
 
 /// A driver that takes no new operations.

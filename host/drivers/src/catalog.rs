@@ -21,6 +21,9 @@ use crate::shipped::Shipped;
 /// Uploads that are received and judged at once; each may hold a component in memory.
 const UPLOADS: usize = 2;
 
+/// Versions that are loaded at once.
+const LOADING: usize = 4;
+
 /// How long an upload waits for its turn.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -70,6 +73,7 @@ pub struct Catalog {
     artifacts: Artifacts,
     trusted: TrustedKeys,
     uploads: Arc<Semaphore>,
+    loading: Semaphore,
     loaded: Mutex<Loaded>,
     current: watch::Sender<Arc<Generation>>,
 }
@@ -110,6 +114,7 @@ impl Catalog {
             artifacts,
             trusted,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            loading: Semaphore::new(LOADING),
             loaded: Mutex::default(),
             current: watch::channel(Arc::default()).0,
         })
@@ -181,6 +186,11 @@ impl Catalog {
     /// # Errors
     /// The component is gone, damaged, or does not load any more.
     pub async fn version(&self, digest: &Digest) -> Result<Arc<Driver>, Box<Rejected>> {
+        if let Some(known) = self.known(digest) {
+            return Ok(known);
+        }
+        // Loading takes the whole component into memory, and whoever asks for the same one meanwhile finds it loaded.
+        let _turn = self.loading.acquire().await;
         if let Some(known) = self.known(digest) {
             return Ok(known);
         }

@@ -32,6 +32,7 @@ const INTERFACES: [(&str, &str); 10] = [
 ];
 
 /// Capabilities that an operator grants, by the name of the imported interface.
+#[allow(clippy::indexing_slicing, reason = "it is computed by the compiler")]
 pub const GRANTABLE: [&str; INTERFACES.len()] = {
     let mut names = [""; INTERFACES.len()];
     let mut at = 0;

@@ -193,7 +193,7 @@ impl CallState {
             self.note_denied(&function, NOT_GRANTED);
             return Ok(Err(not_granted(&function).into()));
         }
-        let at = allowed.at(self.host_calls);
+        let was_recorded = !self.recorded.is_empty();
         if let Some(answer) = self.replayed(&function, class, &args)? {
             self.remember(&answer);
             let answer: Result<R, DriverError> = serde_json::from_value(answer).map_err(host_failed)?;
@@ -202,6 +202,9 @@ impl CallState {
         let Some(world) = self.world.clone() else {
             return Err(host_failed("there is no world behind this call"));
         };
+        // An effect that was only intended is done now, so what counts is what is granted now.
+        let allowed = if was_recorded { self.allowed(interface, Some(name)) } else { allowed };
+        let at = allowed.at(self.host_calls);
         self.entries.push(Entry { function, class, args, before: None, at, answer: None });
         let deadline = Instant::now() + IMPORT_DEADLINE;
         self.passing(Moment::Asked).await;
@@ -360,7 +363,7 @@ impl Allowed {
 
 /// Whether it is the host that denies, not a machine.
 fn is_denial(error: &DriverError) -> bool {
-    error.kind == ErrorKind::Denied && (error.code.starts_with("wrought.") || error.code.starts_with("egress."))
+    error.kind == ErrorKind::Denied && !error.code.starts_with("redfish.")
 }
 
 fn not_granted(function: &str) -> DriverError {

@@ -27,6 +27,7 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 );
 CREATE INDEX audit_by_object ON audit (object, id);
+CREATE INDEX audit_by_time ON audit (at);
 
 -- What each driver keeps about a node was written by a version, in a form with a number. Nothing is known of older rows.
 ALTER TABLE driver_state ADD COLUMN keeps BOOLEAN;

@@ -9,6 +9,9 @@ use crate::{Store, StoreError, document};
 /// Records that one question is answered with at most.
 pub const MAX_AUDIT: u32 = 1000;
 
+/// Records that are kept, whatever their age.
+const KEPT: i64 = 1_000_000;
+
 /// A record of the audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
@@ -100,15 +103,18 @@ impl Store {
         Ok(records)
     }
 
-    /// Forgets what is older than `before`, some thousand records at most; how many those were.
+    /// Forgets what is older than `before` or one too many (a million are kept), some thousand records at most; how many those were.
     ///
     /// # Errors
     /// The database fails.
     pub async fn purge_audit(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.write(move |db| {
             Box::pin(async move {
-                let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT 5000)";
-                Ok(sqlx::query(sql).bind(before.as_microsecond()).execute(db).await?.rows_affected())
+                let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 LIMIT 5000)";
+                let old = sqlx::query(sql).bind(before.as_microsecond()).execute(&mut *db).await?.rows_affected();
+                let sql = "DELETE FROM audit WHERE id IN \
+                     (SELECT id FROM audit WHERE id <= (SELECT COALESCE(MAX(id), 0) FROM audit) - $1 ORDER BY id LIMIT 5000)";
+                Ok(sqlx::query(sql).bind(KEPT).execute(db).await?.rows_affected().saturating_add(old))
             })
         })
         .await

@@ -104,38 +104,37 @@ pub(crate) async fn set_status(db: &mut SqliteConnection, name: &DriverName, dig
     if done.rows_affected() == 0 { Err(no_version(name, digest)) } else { Ok(()) }
 }
 
+pub(crate) async fn put_version(db: &mut SqliteConnection, version: &DriverVersion) -> Result<(), StoreError> {
+    let doc = document::write("driver version", version)?;
+    let uploaded_at = version.uploaded_at.as_microsecond();
+    sqlx::query("INSERT INTO components (digest, size, uploaded_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
+        .bind(version.digest.to_string())
+        .bind(document::signed(version.size))
+        .bind(uploaded_at)
+        .execute(&mut *db)
+        .await?;
+    let sql = "INSERT INTO driver_versions (name, digest, version, status, uploaded_at, doc) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (name, digest) DO UPDATE SET version = excluded.version, doc = excluded.doc";
+    sqlx::query(sql)
+        .bind(version.name.to_string())
+        .bind(version.digest.to_string())
+        .bind(&version.version)
+        .bind(version.status.as_str())
+        .bind(uploaded_at)
+        .bind(doc)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 impl Store {
     /// Keeps a version; one that is there already keeps its status and its time.
     ///
     /// # Errors
     /// The database fails.
     pub async fn put_driver_version(&self, version: &DriverVersion) -> Result<(), StoreError> {
-        let doc = document::write("driver version", version)?;
         let version = version.clone();
-        self.write(move |db| {
-            Box::pin(async move {
-                let uploaded_at = version.uploaded_at.as_microsecond();
-                sqlx::query("INSERT INTO components (digest, size, uploaded_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING")
-                    .bind(version.digest.to_string())
-                    .bind(document::signed(version.size))
-                    .bind(uploaded_at)
-                    .execute(&mut *db)
-                    .await?;
-                let sql = "INSERT INTO driver_versions (name, digest, version, status, uploaded_at, doc) VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT (name, digest) DO UPDATE SET version = excluded.version, doc = excluded.doc";
-                sqlx::query(sql)
-                    .bind(version.name.to_string())
-                    .bind(version.digest.to_string())
-                    .bind(version.version)
-                    .bind(version.status.as_str())
-                    .bind(uploaded_at)
-                    .bind(doc)
-                    .execute(db)
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        self.write(move |db| Box::pin(async move { put_version(db, &version).await })).await
     }
 
     /// The versions of a driver, or of all drivers; the latest of each name first.

@@ -7,7 +7,7 @@ use wrought_domain::rollout::Rollout;
 use wrought_domain::{Digest, DriverName, NodeId};
 
 use crate::audit::{self, AuditRecord};
-use crate::driver::{DriverStatus, set_status};
+use crate::driver::{DriverStatus, DriverVersion, put_version, set_status};
 use crate::{Store, StoreError, document};
 
 /// What changes with a decision. What is not named stays.
@@ -23,6 +23,8 @@ pub struct Decision {
     pub grants: Option<Vec<String>>,
     /// What is decided beside.
     pub rollout: Option<Rollout>,
+    /// A version that came with the host, and is not known yet.
+    pub version: Option<DriverVersion>,
     /// For the audit.
     pub record: AuditRecord,
 }
@@ -30,7 +32,7 @@ pub struct Decision {
 impl Decision {
     /// One that changes nothing yet.
     pub fn new(name: DriverName, record: AuditRecord) -> Self {
-        Self { name, active: None, statuses: Vec::new(), grants: None, rollout: None, record }
+        Self { name, active: None, statuses: Vec::new(), grants: None, rollout: None, version: None, record }
     }
 }
 
@@ -58,6 +60,9 @@ pub struct KeptState {
 
 async fn carry_out(db: &mut SqliteConnection, decision: &Decision) -> Result<(), StoreError> {
     let name = decision.name.to_string();
+    if let Some(version) = &decision.version {
+        put_version(db, version).await?;
+    }
     if let Some(active) = &decision.active {
         sqlx::query("UPDATE driver_versions SET status = 'available' WHERE name = $1 AND status = 'active'")
             .bind(&name)
@@ -171,6 +176,22 @@ impl Store {
                     schema: schema.and_then(|schema| u32::try_from(schema).ok()),
                     digest: digest.map(|digest| document::parse("driver state", &digest)).transpose()?,
                 })
+            })
+            .collect()
+    }
+
+    /// What drivers keep about nodes that a version wrote: node, driver and form, `limit` at most.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn states_written_by(&self, digest: &Digest, limit: u32) -> Result<Vec<(NodeId, DriverName, Option<u32>)>, StoreError> {
+        let sql = "SELECT node, driver, state_schema FROM driver_state WHERE keeps AND digest = $1 ORDER BY node, driver LIMIT $2";
+        let query = sqlx::query_as(sql).bind(digest.to_string()).bind(i64::from(limit));
+        let rows: Vec<(String, String, Option<i64>)> = query.fetch_all(self.reads()).await?;
+        rows.into_iter()
+            .map(|(node, driver, schema)| {
+                let node = NodeId(document::parse("driver state", &node)?);
+                Ok((node, document::parse("driver state", &driver)?, schema.and_then(|schema| u32::try_from(schema).ok())))
             })
             .collect()
     }

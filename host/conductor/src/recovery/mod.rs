@@ -69,7 +69,11 @@ impl Conductor {
             _ => Event::Interrupted { down: SignedDuration::from_secs(down_s) },
         };
         let this = self.clone();
-        self.spawn(async move { this.handle(node, None, event, Seen::default()).await });
+        self.spawn(async move {
+            // A version may have been revoked just before the stop: what waits on it ends, and the event after that finds nothing.
+            this.handle(node, None, Event::Revoked(String::new()), Seen::default()).await;
+            this.handle(node, None, event, Seen::default()).await;
+        });
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use crate::conductor::Conductor;
 use crate::convert;
 use crate::locks::heard_broken;
 use crate::recovery::effects::{Look, rule};
-use crate::secrets::{scrubbed, secrets};
+use crate::secrets::{hide_steps, scrubbed, secrets};
 
 /// The world of one call.
 pub(crate) struct NodeWorld {
@@ -37,6 +37,8 @@ pub(crate) struct NodeWorld {
     holder: Option<OperationId>,
     /// The operation has failed, and this is its clean-up.
     cleans_up: bool,
+    /// The versions that the operation runs on.
+    pinned: Vec<Digest>,
     /// Whose call it is; nothing where the host itself looks.
     driver: Option<(DriverName, Digest)>,
     secrets: Secrets,
@@ -45,9 +47,12 @@ pub(crate) struct NodeWorld {
 
 impl NodeWorld {
     pub(crate) fn new(conductor: Conductor, node: Node, ports: Vec<Port>, operation: Option<&Operation>, step: Option<&StepCall>) -> Self {
-        let secrets = secrets(&conductor.0.machines.references, &node, step);
+        let mut secrets = secrets(&conductor.0.machines.references, &node, step);
+        hide_steps(operation.into_iter().flat_map(|operation| operation.plan.iter().map(|step| &step.args)), &mut secrets);
         let cleans_up = operation.is_some_and(|operation| operation.failure.is_some());
-        Self { conductor, ports, cleans_up, holder: operation.map(|operation| operation.id), secrets, node, driver: None, power_seen: Mutex::new(None) }
+        let pinned = operation.iter().flat_map(|operation| operation.drivers.iter().map(|pin| pin.digest.clone())).collect();
+        let holder = operation.map(|operation| operation.id);
+        Self { conductor, ports, cleans_up, holder, secrets, node, pinned, driver: None, power_seen: Mutex::new(None) }
     }
 
     /// The world behind a call of this driver.
@@ -86,7 +91,8 @@ impl Authority for NodeWorld {
     }
 
     fn revoked(&self) -> Option<String> {
-        self.driver.as_ref().and_then(|(_, digest)| self.conductor.0.grants.revoked(digest))
+        let own = self.driver.iter().map(|(_, digest)| digest);
+        own.chain(&self.pinned).find_map(|digest| self.conductor.0.grants.revoked(digest))
     }
 }
 

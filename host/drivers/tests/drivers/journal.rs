@@ -9,7 +9,7 @@ use wrought_domain::{DriverError, ErrorKind, Function};
 use wrought_drivers::contract::task::Cause;
 use wrought_drivers::fault::Cause as Broke;
 use wrought_drivers::journal::{Chunk, ChunkError, Encoded, Entry, Header, Journal, JournalError, PartId, Record, Recorded, decode};
-use wrought_drivers::{Answer, call, replay, resume, unsettled};
+use wrought_drivers::{Answer, Grants, call, replay, resume, unsettled};
 
 use crate::host::{direct, header, hostile, hostile_header, journal, runtime, step_call};
 use crate::world::Scripted;
@@ -124,6 +124,20 @@ async fn a_call_that_asks_for_something_else_never_goes_live() {
     let fault = resumed.outcome.answer.unwrap_err();
     assert!(matches!(fault.cause, Broke::Diverged { .. }), "{fault}");
     assert!(world.machine().done.is_empty());
+}
+
+#[tokio::test]
+async fn an_effect_that_was_only_intended_is_not_done_when_its_grant_was_taken_back_meanwhile() {
+    let (_, chunks) = whole().await;
+    let driver = direct().await;
+    let count = chunks.0.lock().unwrap().0.len();
+    for cut in 1..count {
+        let open = chunks.decoded(cut);
+        let world = Scripted::granting([Grants::default()]);
+        let resumed = resume(runtime().await, driver, open.header, open.entries, world.clone(), journal().1).await.record;
+        assert!(world.machine().done.is_empty(), "{:?}", world.machine().done);
+        replay(runtime().await, driver, &resumed).await.unwrap();
+    }
 }
 
 #[tokio::test]
