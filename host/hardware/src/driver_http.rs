@@ -33,8 +33,11 @@ const LARGEST_HEADERS: usize = 16 << 10;
 const LONGEST_WAIT: u64 = 9;
 const LARGEST_BODY_KIB: u32 = 1024;
 
-/// Headers that are the host's business, or would make the server remember.
-const REFUSED: [&str; 14] = [
+/// Headers that are the host's business, would make the server remember, or have it answer so that a secret in it could not be found:
+/// packed, in pieces, in another encoding.
+const REFUSED: [&str; 18] = [
+    "accept-charset",
+    "accept-encoding",
     "connection",
     "content-length",
     "cookie",
@@ -43,7 +46,9 @@ const REFUSED: [&str; 14] = [
     "forwarded",
     "host",
     "http2-settings",
+    "if-range",
     "keep-alive",
+    "range",
     "te",
     "trailer",
     "transfer-encoding",
@@ -177,18 +182,24 @@ impl DriverHttp {
         usize::try_from(self.config.max_body_kib).unwrap_or(usize::MAX).saturating_mul(1 << 10)
     }
 
+    /// Whether a body is not too large: `limit-exceeded`.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), HardwareError> {
+        if body.len() > self.max_body() {
+            let text = format!("the body is larger than {} KiB", self.config.max_body_kib);
+            return Err(HardwareError::new(Kind::LimitExceeded, "http.BodyTooLarge", text));
+        }
+        Ok(())
+    }
+
     /// Sends a request; `granted` says whether a method may go to a URL. GET and HEAD follow up to 3 redirects, each judged like
     /// the first URL; from one origin to another only `accept` goes along.
     ///
     /// # Errors
     /// `denied` for a URL that was not granted or leads to an address that may not be reached, `timeout`, `outcome-unknown` when a
-    /// request that changes something may have arrived, `limit-exceeded` for an answer that is too large, `failed`. No error
-    /// repeats a URL.
+    /// request that changes something may have arrived, `limit-exceeded` for an answer that is too large, `failed`, also for one that
+    /// is compressed. No error repeats a URL.
     pub async fn send(&self, request: DriverRequest, granted: impl Fn(&Method, &Url) -> bool) -> Result<DriverAnswer, HardwareError> {
-        if request.body.as_ref().is_some_and(|body| body.len() > self.max_body()) {
-            let text = format!("the body is larger than {} KiB", self.config.max_body_kib);
-            return Err(HardwareError::new(Kind::LimitExceeded, "http.BodyTooLarge", text));
-        }
+        self.check_body(request.body.as_deref().unwrap_or_default())?;
         let reads = matches!(request.method, Method::GET | Method::HEAD);
         let deadline = Instant::now() + Duration::from_secs(self.config.request_timeout);
         let follows = reads && !request.secret;
@@ -232,6 +243,7 @@ impl DriverHttp {
         let host = url.host_str().unwrap_or_default();
         let client = http::built(builder.resolve_to_addrs(host, &addresses))?;
         let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
+        request = request.header(header::ACCEPT_ENCODING, "identity");
         if let Some(body) = body {
             request = request.body(body.clone());
         }
@@ -257,7 +269,8 @@ impl DriverHttp {
         if found.is_empty() {
             return Err(HardwareError::new(Kind::Failed, "http.NotResolved", "the host's name does not resolve"));
         }
-        if found.iter().any(|address| !self.may_reach(address.ip(), port)) {
+        let by_name = matches!(url.host(), Some(Host::Domain(_)));
+        if found.iter().any(|address| !self.may_reach(address.ip(), port, by_name)) {
             let text =
                 "the URL leads to an address that drivers may not reach ([driver_http] allowed_networks, denied_networks, exempt_networks)";
             return Err(denied("http.AddressDenied", text));
@@ -265,8 +278,9 @@ impl DriverHttp {
         Ok(found)
     }
 
-    fn may_reach(&self, address: IpAddr, port: u16) -> bool {
-        self.policy.allows(address) && !(self.own_ports.contains(&port) && egress::is_this_host(address))
+    fn may_reach(&self, address: IpAddr, port: u16, by_name: bool) -> bool {
+        let allowed = if by_name { self.policy.allows_for_name(address) } else { self.policy.allows(address) };
+        allowed && !(self.own_ports.contains(&port) && egress::is_this_host(address))
     }
 
     async fn answer(&self, response: reqwest::Response, reads: bool, deadline: Instant) -> Result<DriverAnswer, HardwareError> {
@@ -279,13 +293,25 @@ impl DriverHttp {
         if headers.len() > MOST_HEADERS || headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LARGEST_HEADERS {
             return Err(too_large("the headers"));
         }
+        let is_packed = is_packed(response.headers());
         match tokio::time::timeout_at(deadline, http::body(response, self.max_body())).await {
+            Ok(Ok(body)) if is_packed && !body.is_empty() => {
+                let text = "the answer is compressed, although that was not asked for: nobody could find a secret in it";
+                Err(HardwareError::new(Kind::Failed, "http.EncodedAnswer", text))
+            }
             Ok(Ok(body)) => Ok(DriverAnswer { status, headers, body }),
             Ok(Err(BodyTrouble::TooLarge)) => Err(too_large("the bytes")),
             Ok(Err(BodyTrouble::Lost(why))) => Err(trouble(why, reads)),
             Err(_) => Err(trouble(Trouble::TimedOut, reads)),
         }
     }
+}
+
+/// Whether the bytes are not those of the text itself.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let codings = [header::CONTENT_ENCODING, header::TRANSFER_ENCODING].into_iter().flat_map(|name| headers.get_all(name));
+    let plain = |coding: &str| ["", "chunked", "identity"].iter().any(|plain| coding.trim().eq_ignore_ascii_case(plain));
+    codings.into_iter().any(|value| !value.to_str().is_ok_and(|codings| codings.split(',').all(plain)))
 }
 
 /// Where a redirect leads.

@@ -9,11 +9,12 @@
 //! | link-local, with the metadata service of most clouds | 169.254.0.0/16, fe80::/10 |
 //! | other metadata services | fd00:ec2::254, 100.100.100.200, 192.0.0.192 |
 //! | multicast, broadcast, reserved | 224.0.0.0/4, 240.0.0.0/4, ff00::/8 |
-//! | IPv6 forms of any of these | IPv4-mapped and -compatible, 64:ff9b::/96, 2002::/16 |
+//! | IPv6 forms of any of these | IPv4-mapped, -compatible and -translated, 64:ff9b::/96, 64:ff9b:1::/48, 2002::/16, Teredo, ISATAP |
 //! | what is configured | `denied_networks`; all but `allowed_networks` if there are any |
 //!
-//! For the requests of drivers the addresses of this host's own interfaces are denied as well, and `exempt_networks` takes
-//! addresses out of the first three rows and this one.
+//! For the requests of drivers the addresses of this host's own interfaces are denied as well, and where a **name** leads to private
+//! networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7, fec0::/10): whoever has the name could choose any
+//! machine there. `exempt_networks` takes addresses out of the first three rows and these, `allowed_networks` out of the last.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -72,6 +73,13 @@ impl EgressPolicy {
             form => is_special(*form) || (self.spare_own && is_own(*form)),
         });
         !special && !within(&self.denied) && (self.allowed.is_empty() || within(&self.allowed))
+    }
+
+    /// Whether a connection to `address` is allowed that a name led to: one in a private network only where that was listed.
+    pub fn allows_for_name(&self, address: IpAddr) -> bool {
+        let forms = forms(address);
+        let is_listed = || self.exempt.iter().chain(&self.allowed).any(|net| forms.iter().any(|form| net.contains(form)));
+        self.allows(address) && (!forms.iter().copied().any(is_private) || is_listed())
     }
 
     /// Checks that `url`, the value of `key`, may be fetched: its form, and every address of its host. A
@@ -134,7 +142,7 @@ impl Resolve for EgressPolicy {
     }
 }
 
-/// The address, and the IPv4 address that it stands for in one of IPv6's ways.
+/// The address, and the IPv4 addresses that it may stand for in one of IPv6's ways.
 fn forms(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return vec![address] };
     let [a, b, c, d, e, f, g, h] = v6.segments();
@@ -145,10 +153,23 @@ fn forms(address: IpAddr) -> Vec<IpAddr> {
     match (a, b, c, d, e, f) {
         (0, 0, 0, 0, 0, 0xffff) => vec![v4(g, h)],
         (0, 0, 0, 0, 0, 0) if (g, h) != (0, 0) && (g, h) != (0, 1) => vec![address, v4(g, h)],
-        (0x64, 0xff9b, 0, 0, 0, 0) => vec![address, v4(g, h)],
+        (0x64, 0xff9b, 0, 0, 0, 0) | (0, 0, 0, 0, 0xffff, 0) => vec![address, v4(g, h)],
+        (0x64, 0xff9b, 1, ..) => [address].into_iter().chain(translated(v6)).collect(),
         (0x2002, ..) => vec![address, v4(b, c)],
+        // Teredo: its server, and its client with all bits turned.
+        (0x2001, 0, ..) => vec![address, v4(c, d), v4(!g, !h)],
+        // ISATAP, within any prefix.
+        (_, _, _, _, 0 | 0x200, 0x5efe) => vec![address, v4(g, h)],
         _ => vec![address],
     }
+}
+
+/// What a translator's prefix of 48, 56, 64 or 96 bits would make of an address (RFC 6052, 2.2): nobody else knows which one it has.
+fn translated(v6: Ipv6Addr) -> impl Iterator<Item = IpAddr> {
+    let [_, _, _, _, _, _, b6, b7, _, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
+    let places = [[b6, b7, b9, b10], [b7, b9, b10, b11], [b9, b10, b11, b12], [b12, b13, b14, b15]];
+    // Zeros are those of the prefix.
+    places.into_iter().filter(|[first, ..]| *first != 0).map(|octets| IpAddr::V4(octets.into()))
 }
 
 /// No server at all.
@@ -175,7 +196,21 @@ fn is_own(address: IpAddr) -> bool {
         socket.connect((address, 9))?;
         Ok(socket.local_addr()?.ip())
     };
-    from().is_ok_and(|from| from == address)
+    begins_at(address, from())
+}
+
+/// Whether the way to `address` begins there. Where there is none it leads nowhere; where nobody can tell, it does.
+fn begins_at(address: IpAddr, from: io::Result<IpAddr>) -> bool {
+    const NO_WAY: [io::ErrorKind; 3] = [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable, io::ErrorKind::AddrNotAvailable];
+    from.map_or_else(|error| !NO_WAY.contains(&error.kind()), |from| from == address)
+}
+
+/// Of a network that is somebody's own.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(v6) => v6.is_unique_local() || matches!(v6.segments(), [0xfec0..=0xfeff, ..]),
+    }
 }
 
 /// Somebody else's business. Loopback is judged apart.
@@ -225,10 +260,27 @@ mod tests {
             "fe80::1",
             "ff02::1",
             "fd00:ec2::254",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:7f00:0:100::",
+            "64:ff9b:1:7f:0:1::",
+            "64:ff9b:1:0:7f:0:100:0",
+            "::ffff:0:169.254.169.254",
+            "2001:0:5601:5601:0:0:5601:5601",
+            "2001:db8::5efe:127.0.0.1",
+            "2001:db8::200:5efe:169.254.169.254",
         ] {
             assert!(!allows(&policy, denied), "{denied}");
         }
-        for allowed in ["192.0.2.1", "10.1.2.3", "172.16.0.1", "2001:db8::1", "fd00::1", "64:ff9b::c000:201", "::ffff:192.0.2.1"] {
+        for allowed in [
+            "192.0.2.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "2001:db8::1",
+            "fd00::1",
+            "64:ff9b::c000:201",
+            "64:ff9b:1::c000:201",
+            "::ffff:192.0.2.1",
+        ] {
             assert!(allows(&policy, allowed), "{allowed}");
         }
     }
@@ -284,6 +336,9 @@ mod tests {
                         Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
                         Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
                         Ipv6Addr::new(0x2002, high, low, 0, e, f, g, h),
+                        Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
+                        Ipv6Addr::new(0x2001, 0, e, f, g, h, !high, !low),
+                        Ipv6Addr::new(0x2001, 0xdb8, e, f, 0x200, 0x5efe, high, low),
                     ] {
                         proptest::prop_assert!(!policy.allows(form.into()), "{} as {}", v4, form);
                     }
@@ -306,6 +361,38 @@ mod tests {
                 "images may come from here"
             );
         }
+    }
+
+    #[test]
+    fn a_name_leads_to_private_networks_only_where_these_are_listed() {
+        let nets = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+        let private =
+            ["10.1.2.3", "172.31.0.1", "192.168.7.7", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"];
+        let strict = EgressPolicy::of_drivers(&DriverHttpConfig::default());
+        for address in private.map(|address| address.parse().unwrap()) {
+            assert!(strict.allows(address) && !strict.allows_for_name(address), "{address}");
+        }
+        let public: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(strict.allows_for_name(public));
+        let ten: IpAddr = "10.1.2.3".parse().unwrap();
+        for config in [
+            DriverHttpConfig { exempt_networks: nets("10.0.0.0/8"), ..Default::default() },
+            DriverHttpConfig { allowed_networks: nets("10.1.0.0/16"), ..Default::default() },
+        ] {
+            let policy = EgressPolicy::of_drivers(&config);
+            assert!(policy.allows_for_name(ten) && !policy.allows_for_name("192.168.7.7".parse().unwrap()));
+        }
+        let loopback = EgressPolicy::of_drivers(&DriverHttpConfig { exempt_networks: nets("127.0.0.0/8"), ..Default::default() });
+        assert!(loopback.allows_for_name("127.0.0.1".parse().unwrap()) && !strict.allows_for_name("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_counts_as_this_host() {
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert!(begins_at(address, Ok(address)) && !begins_at(address, Ok("192.0.2.2".parse().unwrap())));
+        assert!(begins_at(address, Err(io::Error::other("no more files"))));
+        assert!(begins_at(address, Err(io::ErrorKind::PermissionDenied.into())));
+        assert!(!begins_at(address, Err(io::ErrorKind::NetworkUnreachable.into())), "without a way there is none to itself");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod bmc;
 mod config;
 pub mod config_drive;
 pub mod driver_http;
+mod echo;
 pub mod egress;
 mod error;
 mod fake_bmc;

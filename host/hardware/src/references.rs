@@ -86,6 +86,16 @@ impl References {
         Ok(Cow::Owned(map))
     }
 
+    /// The same, for looking for secrets: a reference that leads to nothing stays as it is and hinders no other.
+    pub fn resolved_singly<'m>(&self, map: &'m Map<String, Value>) -> Cow<'m, Map<String, Value>> {
+        if !refers(map) {
+            return Cow::Borrowed(map);
+        }
+        let mut map = map.clone();
+        self.resolve_singly_within(&mut map);
+        Cow::Owned(map)
+    }
+
     fn resolve_within(&self, map: &mut Map<String, Value>) -> Result<(), HardwareError> {
         for (key, value) in map {
             match value {
@@ -97,6 +107,20 @@ impl References {
             }
         }
         Ok(())
+    }
+
+    fn resolve_singly_within(&self, map: &mut Map<String, Value>) {
+        for (key, value) in map {
+            match value {
+                Value::String(text) if may_refer(key) && Reference::of(text).is_some() => {
+                    if let Ok(secret) = self.resolve(key, text) {
+                        *text = secret.expose_secret().to_owned();
+                    }
+                }
+                Value::Object(inner) => self.resolve_singly_within(inner),
+                _ => {}
+            }
+        }
     }
 
     fn variable(&self, name: &str) -> Result<SecretString, String> {

@@ -2,36 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::echo::{self, LONGEST_ENCODED, SHORTEST, Search};
 use crate::error::{HardwareError, Kind};
 
 /// What a reference begins with.
 const PREFIX: &str = "secret-ref:";
 /// What stands where a secret was.
 const MASK: &str = "******";
-/// Shorter texts are not looked for: too much would be masked that is none of them.
-const SHORTEST: usize = 4;
-/// The same of a part of a URL's query, such as the date of a signature.
-const SHORTEST_PART: usize = 8;
-/// Longer texts, such as a config drive, are looked for as they are only: they are encoded already.
-const LONGEST_ENCODED: usize = 64 << 10;
+/// Texts that are looked for, at most; nobody's node has so many secrets.
+const MOST: usize = 512;
+/// Bytes of those that are looked for in other forms, too.
+const MOST_BYTES: usize = 512 << 10;
+/// Bytes by which references may make a text larger, beyond each secret once.
+const MOST_FILLED: usize = 1 << 20;
 
 /// Secrets by name. A driver knows the names only. Others have no name: they are taken out of what comes back, and cannot be
 /// filled in.
 #[derive(Clone, Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretString>,
-    /// All that betrays a secret, the longest first.
-    forms: Vec<SecretString>,
+    /// What is taken out, whatever form it has.
+    hidden: Vec<SecretString>,
+    /// Bytes of those of `hidden` that are looked for in other forms.
+    bytes: usize,
+    /// There is more to hide than can be looked for.
+    too_many: bool,
     /// What secrets begin with that are not known one by one.
     beginnings: Vec<&'static str>,
+    /// For all that is hidden, made when it is needed first; nothing where that is too much.
+    search: OnceLock<Option<Arc<Search>>>,
 }
 
 impl fmt::Debug for Secrets {
@@ -67,29 +71,61 @@ impl Secrets {
         self.values.insert(name.into(), value);
     }
 
-    /// Has `secret` taken out of what comes back; of a URL its account and what its query says, too.
+    /// Has `secret` taken out of what comes back, and what of it is secret by itself: the account and the query of a URL, what follows
+    /// the scheme of a credential such as `Bearer token`. Where there are more than 512 such texts, or they have more than 512 KiB,
+    /// every text counts as secret.
     pub fn hide(&mut self, secret: &str) {
-        self.forms.extend(forms(secret));
-        for part in parts(secret) {
-            self.forms.extend(forms(&part));
-        }
-        self.forms.sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
+        self.look_for(secret);
+        echo::parts(secret).iter().for_each(|part| self.look_for(part));
     }
 
-    /// Puts the values where their references are. `not-found` when a reference names none of them; `value` is then
-    /// filled in part and must not be sent.
+    fn look_for(&mut self, text: &str) {
+        if text.len() < SHORTEST {
+            return;
+        }
+        let bytes = self.bytes.saturating_add(if text.len() > LONGEST_ENCODED { 0 } else { text.len() });
+        self.search = OnceLock::new();
+        if self.hidden.len() >= MOST || bytes > MOST_BYTES {
+            self.too_many = true;
+            return;
+        }
+        self.bytes = bytes;
+        self.hidden.push(text.into());
+    }
+
+    /// Whether there is more to hide than can be looked for, so that every text counts as secret.
+    pub fn hides_all(&self) -> bool {
+        self.search().is_none()
+    }
+
+    fn search(&self) -> Option<&Search> {
+        let made = || Search::of(self.hidden.iter().map(ExposeSecret::expose_secret)).map(Arc::new);
+        self.search.get_or_init(|| (!self.too_many).then(made).flatten()).as_deref()
+    }
+
+    /// Puts the values where their references are. `not-found` when a reference names none of them, `limit-exceeded` when `value` gets
+    /// much larger than by each secret once; it is then filled in part and must not be sent.
     pub fn fill(&self, value: &mut Value) -> Result<(), HardwareError> {
+        let once = self.values.values().map(|value| value.expose_secret().len()).sum::<usize>();
+        self.fill_within(value, &mut once.saturating_add(MOST_FILLED))
+    }
+
+    fn fill_within(&self, value: &mut Value, room: &mut usize) -> Result<(), HardwareError> {
         match value {
             Value::String(text) => {
                 if let Some(name) = text.strip_prefix(PREFIX) {
                     let unknown =
                         || HardwareError::new(Kind::NotFound, "secret.Unknown", "a secret reference names no secret of this call");
-                    *text = self.values.get(name).ok_or_else(unknown)?.expose_secret().to_owned();
+                    let secret = self.values.get(name).ok_or_else(unknown)?.expose_secret();
+                    let too_much =
+                        || HardwareError::new(Kind::LimitExceeded, "secret.TooMuch", "the secret references make the body too large");
+                    *room = room.checked_sub(secret.len()).ok_or_else(too_much)?;
+                    *text = secret.to_owned();
                 }
                 Ok(())
             }
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.fill(item)),
-            Value::Object(map) => map.values_mut().try_for_each(|item| self.fill(item)),
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.fill_within(item, room)),
+            Value::Object(map) => map.values_mut().try_for_each(|item| self.fill_within(item, room)),
             _ => Ok(()),
         }
     }
@@ -112,9 +148,11 @@ impl Secrets {
 
     /// `text` with every secret masked: as it is, in base64 (also within a larger one), percent-encoded, or escaped as in JSON.
     pub fn scrub_text(&self, text: &str) -> String {
-        let found = self.forms.iter().map(ExposeSecret::expose_secret).filter(|form| text.contains(form));
-        let text = found.fold(text.to_owned(), |text, form| text.replace(form, MASK));
-        self.beginnings.iter().fold(text, |text, beginning| masked_from(text, beginning))
+        match self.search() {
+            Some(search) => echo::masked(text, &search.spans(text, &self.beginnings), MASK),
+            None if text.is_empty() => String::new(),
+            None => MASK.to_owned(),
+        }
     }
 
     fn scrub_whole(&self, text: &str) -> String {
@@ -123,58 +161,17 @@ impl Secrets {
     }
 
     fn betrays(&self, text: &str) -> bool {
-        self.forms.iter().any(|form| text.contains(form.expose_secret())) || self.beginnings.iter().any(|part| text.contains(part))
+        self.search().is_none_or(|search| !search.spans(text, &self.beginnings).is_empty())
     }
-}
-
-fn masked_from(text: String, beginning: &str) -> String {
-    if !text.contains(beginning) {
-        return text;
-    }
-    let mut parts = text.split(beginning);
-    let first = parts.next().unwrap_or_default().to_owned();
-    let of_secret = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    parts.fold(first, |text, part| text + MASK + part.trim_start_matches(of_secret))
-}
-
-/// What is secret in a URL, which may come back without the rest of it.
-fn parts(secret: &str) -> Vec<String> {
-    let Some(url) = secret.contains("://").then(|| Url::parse(secret).ok()).flatten() else { return Vec::new() };
-    let query = url.query().map(str::to_owned);
-    let values = url.query_pairs().map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
-    let password = url.password().map(str::to_owned);
-    query.into_iter().chain(values).chain(password).filter(|part| part.len() >= SHORTEST_PART).collect()
-}
-
-fn forms(secret: &str) -> Vec<SecretString> {
-    if secret.len() > LONGEST_ENCODED {
-        return vec![secret.into()];
-    }
-    let escaped = serde_json::to_string(secret).unwrap_or_default();
-    let mut forms =
-        vec![secret.to_owned(), utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(), escaped.trim_matches('"').to_owned()];
-    // In a larger base64 text the secret begins at one of three places of a group; its first and last
-    // character may also hold bits of the neighbours.
-    for shift in 0..3 {
-        let mut bytes = vec![0; shift];
-        bytes.extend_from_slice(secret.as_bytes());
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            let end = bytes.len() * 8 / 6;
-            let begin = (shift * 8).div_ceil(6);
-            forms.extend(encoded.get(begin..end).map(str::to_owned));
-        }
-    }
-    forms.retain(|form| form.len() >= SHORTEST);
-    forms.sort();
-    forms.dedup();
-    forms.into_iter().map(SecretString::from).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use base64::engine::general_purpose::STANDARD;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use serde_json::json;
 
     fn secrets() -> Secrets {
@@ -254,5 +251,65 @@ mod tests {
         let long = "x".repeat(LONGEST_ENCODED + 1);
         secrets.hide(&long);
         assert_eq!(secrets.scrub_text(&format!("<{long}>")), "<******>");
+    }
+
+    #[test]
+    fn the_usual_echoes_of_a_credential_are_found() {
+        let mut secrets = Secrets::default();
+        secrets.insert("token", "Bearer canary-token".into());
+        secrets.insert("basic", format!("Basic {}", STANDARD.encode("admin:pass+word/1")).into());
+        secrets.hide("https://files/a?sig=x");
+        for leak in
+            ["bad token canary-token", "user admin:pass+word/1", "the password pass+word/1 is wrong", "Basic YWRtaW46cGFzcyt3b3JkLzE="]
+        {
+            let clean = secrets.scrub_text(leak);
+            assert!(
+                clean.contains(MASK) && !clean.contains("canary") && !clean.contains("word/1") && !clean.contains("YWRtaW46"),
+                "{leak} -> {clean}"
+            );
+        }
+        let mut short = Secrets::default();
+        short.hide("Token abc");
+        assert_eq!(short.scrub_text("abc Token abc"), "abc ******", "what is short is no secret by itself");
+    }
+
+    #[test]
+    fn a_secret_is_found_as_real_encoders_write_it() {
+        let mut secrets = Secrets::default();
+        secrets.hide("Ab-._~/c+d e\"f\u{e9}=canary");
+        for leak in [
+            // RFC 3986, encodeURIComponent; a path; a form; lower case; twice.
+            "x=Ab-._~%2Fc%2Bd%20e%22f%C3%A9%3Dcanary&y",
+            "/Ab-._~/c+d%20e%22f%C3%A9=canary/y",
+            "Ab-._%7E%2Fc%2Bd+e%22f%C3%A9%3Dcanary",
+            "Ab-._~%2fc%2bd%20e%22f%c3%a9%3dcanary",
+            "Ab-._~%252Fc%252Bd%2520e%2522f%25C3%25A9%253Dcanary",
+            // JSON of PHP, of Python, and within a text of JSON.
+            r#"{"a": "Ab-._~\/c+d e\"f\u00e9=canary"}"#,
+            r#"{"a": "{\"b\": \"Ab-._~\\/c+d e\\\"f\\u00E9=canary\"}"}"#,
+        ] {
+            let clean = secrets.scrub_text(leak);
+            assert!(clean.contains(MASK) && !clean.contains("canary") && !clean.contains("Ab-"), "{leak} -> {clean}");
+        }
+        assert_eq!(secrets.scrub_text("100%, 5 + 5 \\o/ \u{e9}\\u00"), "100%, 5 + 5 \\o/ \u{e9}\\u00");
+    }
+
+    #[test]
+    fn what_is_too_much_to_look_for_lets_nothing_through() {
+        let mut secrets = Secrets::default();
+        (0..40_000).for_each(|number| secrets.hide(&format!("canary-{number:06}")));
+        assert_eq!(secrets.scrub_text("nothing secret"), MASK);
+        let mut body = json!({"a": ["canary-039999"]});
+        secrets.scrub(&mut body);
+        assert!(!body.to_string().contains("canary"));
+    }
+
+    #[test]
+    fn references_cannot_make_a_body_much_larger() {
+        let mut secrets = Secrets::default();
+        secrets.insert("config-drive", "x".repeat(1 << 20).into());
+        secrets.fill(&mut json!(["secret-ref:config-drive"])).unwrap();
+        let error = secrets.fill(&mut json!(vec!["secret-ref:config-drive"; 50])).unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (Kind::LimitExceeded, "secret.TooMuch"));
     }
 }
