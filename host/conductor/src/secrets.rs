@@ -31,8 +31,9 @@ const IMAGE_URLS: [&str; 5] = ["image_source", "image_checksum", "image_os_hash_
 /// The keys of `driver_info` whose values may be URLs with an account, and are for the agent.
 const PROXIES: [&str; 2] = ["image_http_proxy", "image_https_proxy"];
 
-/// The node's secrets. A driver can place those that have a name in a command to the node's own agent, nowhere else; a controller's
-/// credentials have none. What a reference leads to is read now; one that leads to nothing is nothing that could come back.
+/// The node's secrets. A driver can place those that have a name in a command to the node's own agent, nowhere else (see [`belonging`]
+/// for other hosts); a controller's credentials have none. What a reference leads to is read now; one that leads to nothing is nothing
+/// that could come back.
 pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCall>) -> Secrets {
     let mut secrets = Secrets::default();
     if let Some(drive) = text(&node.instance_info, "configdrive") {
@@ -54,13 +55,22 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
     if let Some(step) = step {
         hide_arguments(&mut step.args.clone(), "step", &mut secrets);
     }
-    for map in [&node.driver_info, &node.instance_info, &node.driver_internal_info] {
-        match references.resolved(map) {
-            Ok(resolved) => hide_all(&mut secrets, &resolved),
-            Err(_) => hide_all(&mut secrets, map),
-        }
+    for map in [&node.driver_info, &node.driver_internal_info] {
+        hide_all(&mut secrets, &references.resolved_singly(map));
+    }
+    // The drive has a name already, and is long.
+    for (key, value) in references.resolved_singly(&node.instance_info).iter().filter(|(key, _)| *key != "configdrive") {
+        hide_value(&mut secrets, value, is_secret(key));
+    }
+    if secrets.hides_all() {
+        tracing::warn!(node = %node.uuid, "the node has more secrets than can be looked for: drivers get no text from its agent and servers");
     }
     secrets
+}
+
+/// Has the secret arguments of steps taken out of what comes back: what was sent for one may be told while another runs.
+pub(crate) fn hide_steps<'s>(args: impl IntoIterator<Item = &'s Map>, secrets: &mut Secrets) {
+    args.into_iter().for_each(|args| hide_all(secrets, args));
 }
 
 /// The signed URL that a reference leads to.
@@ -69,7 +79,7 @@ pub(crate) fn image_url<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
     text(&node.instance_info, key).filter(|url| MaybeSecret::of(url).is_secret())
 }
 
-/// The secrets that belong at a URL, by the names under which drivers may place them in a request to it: the image's authorization
+/// The secrets that belong at a URL, by the names under which drivers may place them in the headers of a request to it: the image's authorization
 /// and its signed URLs at the image's own server, and accounts of `driver_info/http_accounts` where these say.
 pub(crate) fn belonging(references: &References, node: &Node, url: &Url) -> Secrets {
     let mut secrets = Secrets::default();
@@ -105,10 +115,7 @@ pub(crate) fn scrubbed(secrets: &Secrets, text: &str) -> String {
 /// Of all in `map` whose key says that it is secret, and of URLs with a secret.
 fn hide_all(secrets: &mut Secrets, map: &Map) {
     for (key, value) in map {
-        // The drive has a name already, and is long.
-        if key != "configdrive" {
-            hide_value(secrets, value, is_secret(key));
-        }
+        hide_value(secrets, value, is_secret(key));
     }
 }
 
@@ -236,6 +243,28 @@ mod tests {
         let all = secrets(&References::default(), &node, None);
         assert!(!all.scrub_text("Bearer canary-acme canary-nowhere").contains("canary"));
         all.fill(&mut json!("secret-ref:http-acme")).unwrap_err();
+    }
+
+    #[test]
+    fn a_reference_that_leads_to_nothing_hinders_no_other() {
+        let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
+        node.driver_info = map(json!({
+            "a_password": "env:CARGO_PKG_NO_SUCH", "redfish_password": "env:CARGO_PKG_NAME", "z_password": "file:/no/such/file",
+            "http_accounts": {"acme": {"destination": "https://fw.example.com", "secret": "env:CARGO_PKG_DESCRIPTION"}}
+        }));
+        let config = wrought_hardware::SecretsConfig { env_prefix: "CARGO_PKG_".into(), ..Default::default() };
+        let all = secrets(&References::new(config), &node, None);
+        for secret in [env!("CARGO_PKG_NAME"), env!("CARGO_PKG_DESCRIPTION")] {
+            assert_eq!(all.scrub_text(secret), "******");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_for_another_step_is_taken_out() {
+        let mut hidden = Secrets::default();
+        let args = [map(json!({"raid": {"password": "canary-first"}})), map(json!({"tokens": ["canary-last"], "size": "plain"}))];
+        hide_steps(&args, &mut hidden);
+        assert_eq!(hidden.scrub_text("canary-first canary-last plain"), "****** ****** plain");
     }
 
     #[test]
