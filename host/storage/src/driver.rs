@@ -98,7 +98,12 @@ fn no_version(name: &DriverName, digest: &Digest) -> StoreError {
     StoreError::NotFound { what: "driver version", id: format!("{name} {}", digest.short()) }
 }
 
-pub(crate) async fn set_status(db: &mut SqliteConnection, name: &DriverName, digest: &Digest, status: DriverStatus) -> Result<(), StoreError> {
+pub(crate) async fn set_status(
+    db: &mut SqliteConnection,
+    name: &DriverName,
+    digest: &Digest,
+    status: DriverStatus,
+) -> Result<(), StoreError> {
     let query = sqlx::query("UPDATE driver_versions SET status = $3 WHERE name = $1 AND digest = $2");
     let done = query.bind(name.to_string()).bind(digest.to_string()).bind(status.as_str()).execute(db).await?;
     if done.rows_affected() == 0 { Err(no_version(name, digest)) } else { Ok(()) }
@@ -156,50 +161,6 @@ impl Store {
         Ok(versions)
     }
 
-    /// Puts a version into force; the one before becomes available, unless it was revoked or the like.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] without this version.
-    pub async fn activate(&self, name: &DriverName, digest: &Digest) -> Result<ActiveDriver, StoreError> {
-        let (name, digest) = (name.clone(), digest.clone());
-        self.write(move |db| {
-            Box::pin(async move {
-                sqlx::query("UPDATE driver_versions SET status = 'available' WHERE name = $1 AND status = 'active'")
-                    .bind(name.to_string())
-                    .execute(&mut *db)
-                    .await?;
-                set_status(db, &name, &digest, DriverStatus::Active).await?;
-                let query = sqlx::query_scalar("UPDATE counters SET value = value + 1 WHERE name = 'driver generation' RETURNING value");
-                let generation: i64 = query.fetch_one(&mut *db).await?;
-                let sql = "INSERT INTO active_drivers (name, digest, generation) VALUES ($1, $2, $3) \
-                     ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, generation = excluded.generation";
-                sqlx::query(sql).bind(name.to_string()).bind(digest.to_string()).bind(generation).execute(db).await?;
-                Ok(ActiveDriver { name, digest, generation: document::unsigned(generation) })
-            })
-        })
-        .await
-    }
-
-    /// Moves a version to another status; one that was in force and is neither active nor canary
-    /// then is not in force any more. To put one into force use [`Store::activate`].
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] without this version.
-    pub async fn set_driver_status(&self, name: &DriverName, digest: &Digest, status: DriverStatus) -> Result<(), StoreError> {
-        let (name, digest) = (name.clone(), digest.clone());
-        self.write(move |db| {
-            Box::pin(async move {
-                set_status(db, &name, &digest, status).await?;
-                if !matches!(status, DriverStatus::Active | DriverStatus::Canary) {
-                    let query = sqlx::query("DELETE FROM active_drivers WHERE name = $1 AND digest = $2");
-                    query.bind(name.to_string()).bind(digest.to_string()).execute(db).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// The versions in force, by name.
     ///
     /// # Errors
@@ -213,25 +174,6 @@ impl Store {
                 Ok(ActiveDriver { name, digest, generation: document::unsigned(generation) })
             })
             .collect()
-    }
-
-    /// Grants a driver exactly these capabilities.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn set_grants(&self, name: &DriverName, capabilities: Vec<String>) -> Result<(), StoreError> {
-        let name = name.clone();
-        self.write(move |db| {
-            Box::pin(async move {
-                sqlx::query("DELETE FROM driver_grants WHERE name = $1").bind(name.to_string()).execute(&mut *db).await?;
-                for capability in capabilities {
-                    let sql = "INSERT INTO driver_grants (name, capability) VALUES ($1, $2) ON CONFLICT (name, capability) DO NOTHING";
-                    sqlx::query(sql).bind(name.to_string()).bind(capability).execute(&mut *db).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
     }
 
     /// The capabilities granted to each driver, in alphabetical order.

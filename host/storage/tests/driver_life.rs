@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use wrought_domain::{Digest, DriverName};
-use wrought_storage::{DriverRejection, DriverStatus, DriverVersion, Durability, Store, StoreError};
+use wrought_storage::{AuditRecord, Decision, DriverRejection, DriverStatus, DriverVersion, Durability, Store, StoreError};
 
 fn name(name: &str) -> DriverName {
     name.parse().unwrap()
@@ -41,6 +41,22 @@ fn version(driver: &str, number: u8) -> DriverVersion {
     }
 }
 
+async fn decide(store: &Store, active: Option<&Digest>, status: Option<(&Digest, DriverStatus)>) {
+    let record = AuditRecord {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        principal: "ada".into(),
+        source: None,
+        verb: "driver.activate".into(),
+        object: "driver/acme".into(),
+        outcome: "done".into(),
+        reason: String::new(),
+        detail: json!({}),
+    };
+    let statuses = status.map(|(digest, status)| (digest.clone(), status)).into_iter().collect();
+    let active = active.map(|digest| Some(digest.clone()));
+    store.decide(Decision { active, statuses, ..Decision::new(name("acme"), record) }).await.unwrap();
+}
+
 #[tokio::test]
 async fn of_refused_uploads_the_last_ones_are_remembered() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,13 +84,13 @@ async fn a_version_in_force_stays_and_a_component_goes_with_its_last_name() {
         store.put_driver_version(&version).await.unwrap();
     }
     let (one, two) = (version("acme", 1).digest, version("acme", 2).digest);
-    store.activate(&name("acme"), &one).await.unwrap();
+    decide(&store, Some(&one), None).await;
     let refused = store.delete_driver_version(&name("acme"), &one).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Referenced { by, .. } if by.contains("it is active")), "{refused}");
-    store.activate(&name("acme"), &two).await.unwrap();
-    store.set_driver_status(&name("acme"), &one, DriverStatus::Canary).await.unwrap();
+    decide(&store, Some(&two), None).await;
+    decide(&store, None, Some((&one, DriverStatus::Canary))).await;
     store.delete_driver_version(&name("acme"), &one).await.unwrap_err();
-    store.set_driver_status(&name("acme"), &one, DriverStatus::Retired).await.unwrap();
+    decide(&store, None, Some((&one, DriverStatus::Retired))).await;
     assert!(!store.delete_driver_version(&name("acme"), &one).await.unwrap(), "the other name still has the component");
     assert!(store.delete_driver_version(&name("other"), &one).await.unwrap());
     let gone = store.delete_driver_version(&name("other"), &one).await.unwrap_err();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{admin, node, open};
 use sqlx::{ConnectOptions, Connection};
 use wrought_domain::{Digest, DriverName};
-use wrought_storage::{DriverStatus, DriverVersion, Durability, NodeFilter, NodeQuery, NodeRef, Store, StoreError};
+use wrought_storage::{AuditRecord, Decision, DriverStatus, DriverVersion, Durability, NodeFilter, NodeQuery, NodeRef, Store, StoreError};
 
 #[tokio::test]
 async fn a_folder_belongs_to_one_process_at_a_time() {
@@ -146,24 +146,33 @@ async fn one_version_of_a_driver_is_in_force() {
     assert_eq!(store.driver_versions(Some(&name)).await.unwrap(), [two.clone(), one.clone()]);
     assert_eq!(store.driver_versions(None).await.unwrap().len(), 3);
 
-    assert_eq!(store.activate(&name, &one.digest).await.unwrap().generation, 1);
-    assert_eq!(store.activate(&name, &two.digest).await.unwrap().generation, 2);
+    let decide = async |digest: &Digest, status: Option<DriverStatus>| {
+        let record = AuditRecord {
+            at: jiff::Timestamp::now(),
+            principal: "ada".into(),
+            source: None,
+            verb: "driver.activate".into(),
+            object: "driver/acme".into(),
+            outcome: "done".into(),
+            reason: String::new(),
+            detail: serde_json::json!({}),
+        };
+        let statuses = status.map(|status| (one.digest.clone(), status)).into_iter().collect();
+        let grants = Some(vec!["power".into(), "boot".into(), "power".into()]);
+        store.decide(Decision { active: Some(Some(digest.clone())), statuses, grants, ..Decision::new(name.clone(), record) }).await
+    };
+    let statuses = async || store.driver_versions(Some(&name)).await.unwrap().into_iter().map(|v| v.status).collect::<Vec<_>>();
+    decide(&one.digest, None).await.unwrap();
+    decide(&two.digest, None).await.unwrap();
     store.put_driver_version(&two).await.unwrap();
-    let statuses: Vec<_> = store.driver_versions(Some(&name)).await.unwrap().into_iter().map(|v| v.status).collect();
-    assert_eq!(statuses, [DriverStatus::Active, DriverStatus::Available], "keeping a version again leaves its status");
-    let unknown = store.activate(&name, &Digest::from_sha256([9; 32])).await.unwrap_err();
+    assert_eq!(statuses().await, [DriverStatus::Active, DriverStatus::Available], "keeping a version again leaves its status");
+    let unknown = decide(&Digest::from_sha256([9; 32]), None).await.unwrap_err();
     assert!(matches!(unknown, StoreError::NotFound { what: "driver version", .. }), "{unknown:?}");
     let active = store.active().await.unwrap();
     assert_eq!((active.len(), &active[0].digest), (1, &two.digest), "a refused activation changes nothing");
-    assert_eq!(store.driver_versions(Some(&name)).await.unwrap()[0].status, DriverStatus::Active);
-
-    store.set_driver_status(&name, &two.digest, DriverStatus::Revoked).await.unwrap();
-    assert!(store.active().await.unwrap().is_empty());
-    assert_eq!(store.activate(&name, &one.digest).await.unwrap().generation, 3);
-    let statuses: Vec<_> = store.driver_versions(Some(&name)).await.unwrap().into_iter().map(|v| v.status).collect();
-    assert_eq!(statuses, [DriverStatus::Revoked, DriverStatus::Active]);
-
-    store.set_grants(&name, vec!["redfish".into(), "power".into()]).await.unwrap();
-    store.set_grants(&name, vec!["power".into(), "boot".into(), "power".into()]).await.unwrap();
+    assert_eq!(statuses().await[0], DriverStatus::Active);
+    decide(&two.digest, Some(DriverStatus::Revoked)).await.unwrap();
+    assert_eq!(statuses().await, [DriverStatus::Active, DriverStatus::Revoked]);
+    decide(&two.digest, None).await.unwrap();
     assert_eq!(store.grants().await.unwrap()[&name], ["boot", "power"]);
 }
