@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{HardwareError, Kind};
 use crate::redfish::guest::path::{GuestPath, denied, use_power};
+use crate::secrets::Secrets;
 
 /// Bytes of a body, before and after secrets are filled in.
 pub(crate) const MOST_BYTES: usize = 256 << 10;
@@ -179,8 +180,9 @@ fn names_something(key: &str, text: &str) -> bool {
     let key = plain(key);
     let key = key.trim_end_matches('s');
     let naming = NAMING.iter().any(|end| key.ends_with(end)) && !NOT_NAMING.iter().any(|end| key.ends_with(end));
-    let is_place = text.starts_with("/redfish") || is_url(text);
-    !is_place && (naming || text.contains('#') && !text.trim().contains(char::is_whitespace))
+    // The value of a reference is judged when it is known.
+    let is_other = text.starts_with("/redfish") || is_url(text) || Secrets::name(text).is_some();
+    !is_other && (naming || text.contains('#') && !text.trim().contains(char::is_whitespace))
 }
 
 fn is_url(text: &str) -> bool {
@@ -307,6 +309,7 @@ mod tests {
         }
         for body in [
             json!({"Name": "Night", "Id": "Factory", "Key": "FanMode", "Colour": "#ff00aa"}),
+            json!({"Name": "secret-ref:anything", "Ids": ["secret-ref:anything"]}),
             json!({"HostName": "ldap01", "AssetTag": "accounts-3", "Data": "{\"Name\": \"PerfState\"}"}),
             json!({"ImportBuffer": "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Attribute Name=\"Led &amp; Fan\">On</Attribute>"}),
         ] {

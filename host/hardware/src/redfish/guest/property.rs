@@ -11,6 +11,7 @@ const SYSTEM: &str = "/redfish/v1/Systems/1";
 const LINKED: [&str; 2] = ["/redfish/v1/Chassis/1U", "/redfish/v1/Managers/BMC"];
 const GRANTED: &str = "/redfish/v1/UpdateService";
 const TASKS: &str = "/redfish/v1/taskservice/";
+const BOOT: [&str; 3] = ["bootoptions", "secureboot", "virtualmedia"];
 const NEVER: [&str; 5] = ["accountservice", "sessionservice", "certificateservice", "eventservice", "password"];
 
 /// Panics when `text` is accepted as a path and some server could read another place out of what is sent for it.
@@ -38,6 +39,7 @@ pub fn path_stays_inside(text: &str) {
             assert!(inside, "{text:?} was judged {access:?} and may be read as {reading}");
             assert!(!NEVER.iter().any(|word| reading.contains(word)), "{text:?} may be read as {reading}");
             assert!(verb != Verb::Post || !reading.ends_with("computersystem.reset"), "{text:?} may be read as {reading}");
+            assert!(verb == Verb::Get || !BOOT.iter().any(|word| reading.contains(word)), "{text:?} may be read as {reading}");
             assert!(verb == Verb::Get || access != Access::Task, "{text:?}: a task is read only");
         }
     }
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     /// Pieces that paths, and tricks with them, are made of.
-    const PIECES: [&str; 62] = [
+    const PIECES: [&str; 65] = [
         "/",
         "/",
         "/",
@@ -112,6 +114,9 @@ mod tests {
         "Oem",
         "Bios",
         "Settings",
+        "SecureBoot",
+        "virtualmedia",
+        "%42ootOptions",
         ".",
         "..",
         "...",
