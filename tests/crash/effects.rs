@@ -75,7 +75,7 @@ impl Case {
             "redfish.patch" => vec![shows(|counts| counts.oem_changes, 1)],
             "redfish.post" => vec![shows(|counts| counts.oem_creations, 1)],
             "redfish.delete" => vec![shows(|counts| counts.oem_deletions, 1)],
-            _ if ["network.", "locking.", "http."].iter().any(|interface| effect.starts_with(interface)) => vec![plain],
+            _ if ["network.", "locking.", "http.", "artifact."].iter().any(|interface| effect.starts_with(interface)) => vec![plain],
             other => panic!("the table has the effect {other}, and this test does not know how to provoke it"),
         }
     }
@@ -192,7 +192,10 @@ impl Pass {
         let pushed = api.push("hostile", hostile()).await.ok();
         let mut grant = pushed["requested"].as_array().unwrap().clone();
         grant.push(format!("http=*@{}", fleet.url()).into());
+        grant.push("redfish=/redfish/v1/UpdateService".into());
         api.activate("hostile", &json!({ "digest": pushed["digest"], "grant": grant })).await.ok();
+        // What the one effect on files is about.
+        api.send(Method::POST, "/wrought/v1/artifacts/effect-file", |request| request.body("firmware")).await.ok();
         let sha256 = image_sha256(&fleet).await;
         let enrolled = cases.into_iter().enumerate().map(|(server, (case, trouble))| {
             let body = node(&fleet, server, &sha256, case);
@@ -281,7 +284,7 @@ fn node(fleet: &Fleet, server: usize, image_sha256: &str, case: Case) -> Value {
     body["deploy_interface"] = "hostile".into();
     body["driver_info"]["hostile_effect"] = case.provoke.into();
     // Named like the effects that are about them.
-    body["properties"] = json!({ "shared_locks": ["locking.acquire", "locking.release"] });
+    body["properties"] = json!({ "shared_locks": ["artifact.push", "locking.acquire", "locking.release"] });
     body["disable_power_off"] = case.never_off.into();
     body["automated_clean"] = false.into();
     body

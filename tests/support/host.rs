@@ -80,6 +80,11 @@ impl Host {
         tokio::time::timeout(READY, self.process.wait()).await.expect("the host ends when asked").unwrap()
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.id().unwrap()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }

@@ -24,6 +24,7 @@ mod journal;
 mod lifecycle;
 mod locks;
 mod maintenance;
+mod pushes;
 mod redfish_import;
 mod reload;
 mod replay;

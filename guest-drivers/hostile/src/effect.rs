@@ -78,6 +78,13 @@ pub fn provoke(effect: &str) -> Result<Outcome> {
         "redfish.post" => answered(effect, redfish::post(&cooling("/Profiles"), &json!({ "Name": "Night" })).map(drop)),
         "redfish.delete" => answered(effect, redfish::delete(&cooling("/Profiles/Factory")).map(drop)),
 
+        // To a service that is shared, so it takes the lock that is named like the effect.
+        "artifact.push" => {
+            locking::acquire(effect)?;
+            let file = artifact::find("effect-file")?;
+            answered(effect, artifact::push(&file.digest, "/redfish/v1/UpdateService/update-multipart", &json!({})).map(drop))
+        }
+
         // To the server that the node's medium is on, which takes none of them: that is an answer like another.
         "http.post" => answered(effect, http::post(&medium(), &[], None).map(drop)),
         "http.put" => answered(effect, http::put(&medium(), &[], None).map(drop)),

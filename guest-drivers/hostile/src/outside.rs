@@ -3,7 +3,8 @@
 //! A request is `{"do": "get", "url": ..., "headers": {...}, "body": ...}`, with the functions of `http`. Beside them there are `find`
 //! and `url` (functions of `artifact`, for `name`, and `seconds`), `agent` and `redfish` (a command or a POST with the body), `commands` (the
 //! agent's last one), `lock` (the shared lock `name`), `media` (inserts `url`); `{url}` in a later URL, header or body stands for what `url` gave, and
-//! `wait` has the driver called again. The answers, a line each, are reported as `driver_internal_info/root_uuid_or_disk_id`: a status with the body, what
+//! `wait` has the driver called again. `push` sends the artifact `name` to `url` with the body as parameters,
+//! `wait-push` and `wait-task` wait for it and for the task that followed, `pushed` asks for its answer, `task` for that task, `unlock` releases `name`. The answers, a line each, are reported as `driver_internal_info/root_uuid_or_disk_id`: a status with the body, what
 //! `artifact` gave, or an error's code.
 
 use serde_json::{Map, Value, json};
@@ -14,6 +15,9 @@ use wrought_sdk::state::Scope;
 /// Keys of what was answered so far, and of the reference that was given last.
 const ANSWERS: &str = "outside-answers";
 const REFERENCE: &str = "outside-reference";
+/// The same of the push, and the task that it led to.
+const PUSH: &str = "outside-push";
+const TASK: &str = "outside-task";
 
 /// What the node lists.
 pub fn requests() -> Option<Vec<Value>> {
@@ -30,9 +34,26 @@ pub fn play(requests: &[Value]) -> Result<Outcome> {
             state::set(Scope::Operation, ANSWERS, &answers)?;
             return wait::seconds(1);
         }
+        if let Some(outcome) = wait_for(request)? {
+            answers.push("waited".into());
+            state::set(Scope::Operation, ANSWERS, &answers)?;
+            return Ok(outcome);
+        }
         answers.push(ask(request).unwrap_or_else(|error| error.code));
     }
     report::put(report::Kind::Instance, &json!({ "root_uuid_or_disk_id": answers.join("\n") })).map(|()| Outcome::Done)
+}
+
+fn known(key: &str) -> Result<String> {
+    Ok(state::get(Scope::Operation, key)?.unwrap_or_default())
+}
+
+fn wait_for(request: &Value) -> Result<Option<Outcome>> {
+    Ok(match request.get("do").and_then(Value::as_str) {
+        Some("wait-push") => Some(wait::artifact_push(&known(PUSH)?, 60)?),
+        Some("wait-task") => Some(wait::bmc_task(&known(TASK)?, 60)?),
+        _ => None,
+    })
 }
 
 fn ask(request: &Value) -> Result<String> {
@@ -66,6 +87,22 @@ fn ask(request: &Value) -> Result<String> {
             );
         }
         "media" => return boot::insert_media(&url).map(|()| "inserted".to_owned()),
+        "push" => {
+            let parameters = text("body");
+            let parameters = if parameters.is_empty() { Value::Null } else { parsed(&parameters)? };
+            let push = artifact::push(&name, &url, &parameters)?;
+            state::set(Scope::Operation, PUSH, &push)?;
+            return Ok("pushing".to_owned());
+        }
+        "pushed" => {
+            let Some(answer) = artifact::pushed(&known(PUSH)?)? else { return Ok("running".to_owned()) };
+            if let Some(task) = &answer.task {
+                state::set(Scope::Operation, TASK, task)?;
+            }
+            return Ok(answer.status.to_string());
+        }
+        "task" => return redfish::get(&known(TASK)?).map(|response| response.status.to_string()),
+        "unlock" => return locking::release(&name).map(|()| "unlocked".to_owned()),
         "lock" => return locking::acquire(&name).map(|()| "locked".to_owned()),
         "redfish" => return redfish::post(&url, &parsed(&text("body"))?).map(|response| response.status.to_string()),
         other => Err(Error::invalid_parameter(format!("extra/hostile_outside: there is no {other}"))),

@@ -76,6 +76,7 @@
 extern crate self as wrought_sdk;
 
 pub mod agent;
+pub mod artifact;
 #[doc(hidden)]
 pub mod bindings;
 mod error;
@@ -100,7 +101,7 @@ pub use bindings::state_schema::exports::baremetal::deploy::state_schema::{Guest
 pub use bindings::imports::baremetal::deploy::types::{
     Argument, ArgumentType, Error, ErrorKind, Outcome, PowerState, Property, SecretRef, Step, StepCall,
 };
-pub use bindings::imports::baremetal::deploy::{artifact, boot, events, image, locking, network, power};
+pub use bindings::imports::baremetal::deploy::{boot, events, image, locking, network, power};
 pub use error::Result;
 pub use {serde, serde_json};
 

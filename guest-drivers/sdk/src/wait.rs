@@ -50,6 +50,11 @@ pub fn bmc_task(path: &str, timeout_seconds: u32) -> Result<Outcome> {
     host::bmc_task(path, timeout_seconds).map(Outcome::Wait)
 }
 
+/// A file that [`artifact::push`](crate::artifact::push) sends is not on its way any more.
+pub fn artifact_push(push: &str, timeout_seconds: u32) -> Result<Outcome> {
+    host::artifact_push(push, timeout_seconds).map(Outcome::Wait)
+}
+
 /// Any of these; done if one of them is done already.
 pub fn any_of(outcomes: impl IntoIterator<Item = Outcome>) -> Result<Outcome> {
     let mut tokens = Vec::new();

@@ -1,5 +1,5 @@
 //! Files that operators upload for drivers to hand on: firmware, profiles. A driver never sees their bytes: it gets a reference to
-//! a URL that expires, which the host fills in where a machine is told of it.
+//! a URL that expires, which the host fills in where a machine is told of it, or has the host push them to a controller.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::fs::File;
 use tokio::sync::{Mutex, Semaphore};
 use wrought_domain::artifact::WhichArtifact;
 use wrought_domain::{ArtifactName, Digest, NodeId, Principal};
@@ -24,6 +25,7 @@ use wrought_storage::{Artifact, Store, StoreError};
 
 use crate::audit::administrator;
 use crate::conductor::Conductor;
+use crate::pushes::Pushes;
 use crate::trail::done;
 use crate::uploads::BrokenOff;
 use crate::{Refusal, convert};
@@ -50,11 +52,13 @@ pub struct ArtifactsConfig {
     pub upload_s: u32,
     /// Seconds for which a URL may be used that a driver asked for, at most. Default 21600, six hours.
     pub max_url_s: u32,
+    /// Seconds that a push of a file to a controller may take. Default 3600.
+    pub max_push_s: u32,
 }
 
 impl Default for ArtifactsConfig {
     fn default() -> Self {
-        Self { max_mib: 4096, upload_s: 3600, max_url_s: 6 * 3600 }
+        Self { max_mib: 4096, upload_s: 3600, max_url_s: 6 * 3600, max_push_s: 3600 }
     }
 }
 
@@ -101,6 +105,8 @@ pub(crate) struct Artifacts {
     uploads: Arc<Semaphore>,
     /// So that a file is not removed between being kept and being known.
     keeping: Mutex<()>,
+    /// Those on their way to controllers.
+    pub(crate) pushes: Pushes,
 }
 
 impl Artifacts {
@@ -116,12 +122,18 @@ impl Artifacts {
             config: setup.config,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             keeping: Mutex::default(),
+            pushes: Pushes::default(),
             folder,
         })
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.hex())
+    }
+
+    /// The bytes, to be read. That the artifact is deleted meanwhile does not matter to who reads.
+    pub(crate) async fn read(&self, digest: &Digest) -> io::Result<File> {
+        File::open(self.path(digest)).await
     }
 
     /// A URL of bytes for a node's machine. The same for the same, always.

@@ -44,6 +44,7 @@ impl Conductor {
                 Condition::AgentCommand { id } => self.command_ended(node, operation, id).await,
                 Condition::Lock { name } => self.lock_wait_is_over(node, operation.id, name).await,
                 Condition::BmcTask { path } => self.task_ended(node, path).await,
+                Condition::ArtifactPush { push } => !self.0.artifacts.pushes.is_running(push, operation.id),
                 // Whatever waits is an operation, and each holds its node exclusively.
                 Condition::Exclusive => true,
                 Condition::Any(any) => {

@@ -30,6 +30,7 @@ mod locks;
 mod machine;
 mod nodes;
 mod provision;
+mod pushes;
 mod recovery;
 mod refusal;
 mod request;

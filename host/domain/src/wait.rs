@@ -36,6 +36,11 @@ pub enum Condition {
         /// Path of the task, or of its monitor.
         path: String,
     },
+    /// A file of this operation's is not on its way to the controller any more.
+    ArtifactPush {
+        /// The push.
+        push: String,
+    },
     /// The agent has sent a heartbeat since this moment: it is back, or has ended its command.
     Heartbeat {
         /// Heartbeats before do not count.
@@ -59,7 +64,7 @@ impl Condition {
     pub fn needs_polling(&self) -> bool {
         match self {
             Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } => true,
-            Condition::Exclusive | Condition::BmcTask { .. } => true,
+            Condition::Exclusive | Condition::BmcTask { .. } | Condition::ArtifactPush { .. } => true,
             Condition::AgentBooted | Condition::Until { .. } | Condition::Heartbeat { .. } => false,
             Condition::Any(any) => any.iter().any(Condition::needs_polling),
         }

@@ -144,6 +144,13 @@ pub const EFFECTS: &[EffectRule] = &[
         neither: RESOURCE_NEITHER,
         look: Look::Gone,
     },
+    EffectRule {
+        effect: "artifact.push",
+        records: "nothing",
+        told: "nothing tells: a push ends with its host, and what the controller had by then is known to it alone",
+        neither: "the node fails by name",
+        look: Look::Nothing,
+    },
     http_once("http.post"),
     http("http.put"),
     http_once("http.patch"),

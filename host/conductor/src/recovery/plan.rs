@@ -196,6 +196,7 @@ fn condition(condition: &wrought_domain::wait::Condition) -> String {
         Condition::Power { on } => format!("whether the power is {}", if *on { "on" } else { "off" }),
         Condition::AgentCommand { id } => format!("whether the agent's command {id} has ended"),
         Condition::BmcTask { path } => format!("whether the controller's task {path} has ended"),
+        Condition::ArtifactPush { push } => format!("whether the push {push} has ended"),
         Condition::Lock { name } => format!("whether the lock {name} is free"),
         Condition::Exclusive => "the node to be held exclusively".into(),
         Condition::Any(any) => any.iter().map(self::condition).collect::<Vec<_>>().join(", or "),

@@ -22,7 +22,7 @@ pub trait Redfish: Send + Sync {
 }
 
 /// The body of a change; none is as good as an empty one.
-fn body_of(text: &str) -> Result<Map, DriverError> {
+pub(super) fn body_of(text: &str) -> Result<Map, DriverError> {
     if text.trim().is_empty() { Ok(Map::new()) } else { json_object(text, "body") }
 }
 

@@ -97,6 +97,13 @@ impl Host for CallState {
         self.granted("redfish", Condition::BmcTask { path }, timeout_seconds)
     }
 
+    async fn artifact_push(&mut self, push: String, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
+        if push.is_empty() || push.len() > 128 {
+            return self.refuse(invalid("that is no push of an artifact"));
+        }
+        self.granted("artifact", Condition::ArtifactPush { push }, timeout_seconds)
+    }
+
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {
         // Checked before anything is copied: tokens may stand for each other's conditions over and over.
         if tokens.is_empty() || tokens.len() > MAX_TOKENS {
