@@ -301,9 +301,7 @@ pub(crate) fn not_granted(path: &GuestPath) -> HardwareError {
 fn with_its_capability(verb: Verb, path: &GuestPath, own: &Own) -> Result<(), HardwareError> {
     let is_boot = |name: String| BOOT_WHOLE.contains(&name.as_str()) || BOOT.iter().any(|word| name.contains(word));
     if path.lower().any(is_boot) {
-        let why =
-            "boot options, secure boot and virtual media are changed through boot: set-device, set-mode, set-secure-boot, insert-media";
-        return Err(denied("wrought.UseBoot", why));
+        return Err(use_boot());
     }
     if own.reset.as_ref().is_some_and(|reset| reset.is_like(path)) {
         return Err(use_power());
@@ -323,7 +321,12 @@ fn with_its_capability(verb: Verb, path: &GuestPath, own: &Own) -> Result<(), Ha
     if has(&POWER) && !is_harmless && !(is_manager && action == "manager.reset") {
         return Err(use_power());
     }
-    Ok(())
+    if action.contains("boot") { Err(use_boot()) } else { Ok(()) }
+}
+
+fn use_boot() -> HardwareError {
+    let why = "boot options, secure boot and virtual media are changed through boot: set-device, set-mode, set-secure-boot, insert-media";
+    denied("wrought.UseBoot", why)
 }
 
 pub(crate) fn use_power() -> HardwareError {
@@ -552,6 +555,7 @@ mod tests {
             "/redfish/v1/Systems/1/BootOptions/Boot0001",
             "/redfish/v1/Systems/1/Actions/ComputerSystem.SetDefaultBootOrder",
             "/redfish/v1/Systems/1/Bios/Boot/Settings",
+            "/redfish/v1/Systems/1/Actions/Oem/Acme.BootToSetup",
             "/redfish/v1/Managers/BMC/Oem/Acme/RFS/1",
         ] {
             for verb in [Verb::Patch, Verb::Post, Verb::Delete] {
