@@ -49,6 +49,9 @@ async fn answer(State(asked): State<Arc<Mutex<Vec<String>>>>, request: Request) 
     let to = |location: &str| (StatusCode::FOUND, [("location", location.to_owned())]).into_response();
     match parts.uri.path() {
         "/echo" => format!("you said {authorization} {body}").into_response(),
+        "/rest" => format!("no account {}", authorization.split_once(' ').map_or("", |(_, rest)| rest)).into_response(),
+        "/packed" => ([("content-encoding", "gzip")], vec![0x1f_u8, 0x8b]).into_response(),
+        "/encoding" => parts.headers.get("accept-encoding").map_or("", |value| value.to_str().unwrap()).to_owned().into_response(),
         "/bytes" => vec![0xff_u8, 0x01].into_response(),
         "/larger" => vec![b'x'; (1 << 20) + 1].into_response(),
         "/teapot" => (StatusCode::IM_A_TEAPOT, "short and stout").into_response(),

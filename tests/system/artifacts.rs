@@ -243,6 +243,38 @@ fn agents_and_controllers_fetch_what_a_driver_hands_on() {
 }
 
 #[test]
+fn a_reference_that_a_driver_makes_up_is_worth_no_more_than_its_grants() {
+    run(async {
+        let sections = "[driver_http]\nexempt_networks = [\"127.0.0.1/32\"]\n";
+        let host = HostConfig { sections, ..HostConfig::default() };
+        let world = World::new(Setup { host, servers: 1, ..Setup::default() }).await;
+        let (api, server) = (world.api(), Outside::start().await);
+        let sent = api.send(Method::POST, "/wrought/v1/artifacts/fw", |request| request.body(BYTES)).await.ok();
+        let digest = sent["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+        let pushed = api.push("hostile", shipped::hostile("honest", "6.6.6", "")).await.ok();
+        let grant = |artifact: &str| {
+            let mut grant: Vec<String> =
+                pushed["requested"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+            grant.retain(|name| name != "artifact");
+            grant.extend([artifact.to_owned(), format!("http=*@{}", server.url)]);
+            json!({ "digest": pushed["digest"], "grant": grant })
+        };
+        let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 120;
+        let references =
+            |count: u64| -> Vec<String> { (0..count).map(|more| format!("secret-ref:artifact/{digest}/{}", soon + more)).collect() };
+        let tell = |count: u64| json!({ "do": "post", "url": format!("{}/echo", server.url), "body": {"images": references(count)} });
+        api.activate("hostile", &grant("artifact.find")).await.ok();
+        let node = world.fake("hostile", json!({})).await;
+        let answers = asked(&node, &[json!({ "do": "find", "name": "fw" }), tell(1)]).await;
+        assert_eq!((answers[0].ends_with(" fw 1"), answers[1].as_str(), server.asked().len()), (true, "wrought.NotGranted", 0));
+        api.activate("hostile", &grant("artifact")).await.ok();
+        let answers = asked(&node, &[tell(16), tell(17)]).await;
+        assert!(answers[0].starts_with("200 "), "{answers:?}");
+        assert_eq!((answers[1].as_str(), server.asked().len()), ("artifact.TooMany", 1));
+    });
+}
+
+#[test]
 fn on_a_full_disk_a_file_is_refused_in_words_and_nothing_of_it_stays() {
     run(async {
         let mut host = Host::start(HostConfig::default()).await;

@@ -160,6 +160,25 @@ fn a_driver_reaches_neither_other_machines_nor_accounts_nor_power_and_boot() {
             (with("patch", &format!("{system}/Oem/Wrought/Cooling"), json!({ "CurveUri": "nfs://192.0.2.1/curve" })), "egress.Denied"),
             (with("patch", &format!("{system}/Oem/Wrought/Cooling"), json!({ "CurveUri": "http://198.51.100.7/curve" })), "egress.Denied"),
             (with("patch", &format!("{system}/Oem/Wrought/Cooling"), json!({ "CurveUri": other })), "wrought.PathDenied"),
+            (
+                with("patch", &format!("{system}/Oem/Wrought/Cooling"), json!({ "CurveUri": format!("{}{other}", world.fleet.url()) })),
+                "wrought.PathDenied",
+            ),
+            (with("patch", &format!("{system}/Oem/Wrought/Cooling"), json!({ "CurveUri": "192.0.2.1:/curve" })), "egress.Denied"),
+            (
+                with("patch", &format!("{system}/Bios/Settings"), json!({ "Attributes": [{ "Name": "Users.2#Password", "Value": "x" }] })),
+                "wrought.SecretInBody",
+            ),
+            (
+                with("patch", &system, json!({ "Oem": { "Profile": "<Attribute Name=\"&#85;sers.2#Pass&#119;ord\">x</Attribute>" } })),
+                "wrought.InvalidBody",
+            ),
+            (with("post", &format!("{system}/SecureBoot/Actions/SecureBoot.ResetKeys"), json!({})), "wrought.UseBoot"),
+            (with("patch", &format!("{system}/BootOptions/Boot0001"), json!({ "Alias": "Pxe" })), "wrought.UseBoot"),
+            (with("patch", &system, json!({ "HostWatchdogTimer": { "TimeoutAction": "PowerDown" } })), "wrought.UsePower"),
+            (with("post", &format!("/redfish/v1/Chassis/{id}/Power/Actions/PowerSupply.Reset"), json!({})), "wrought.UsePower"),
+            (with("post", &format!("/redfish/v1/Managers/{id}/Actions/Manager.ResetToDefaults"), json!({})), "wrought.PathDenied"),
+            (with("post", UPDATE, json!({ "Targets": [format!("{system}/Actions/ComputerSystem.Reset")] })), "wrought.UsePower"),
         ];
         // A path that is no path at all is no reason to wait; one that may not be read ends at once.
         let (requests, expected): (Vec<Value>, Vec<&str>) = cases.into_iter().unzip();
@@ -212,6 +231,30 @@ fn a_driver_that_may_only_look_changes_nothing() {
         let [read, changed] = asked(&node, &[get(&cooling), change]).await.try_into().unwrap();
         assert!(read.starts_with("200 ") && changed == "wrought.NotGranted", "{read}, {changed}");
         assert_eq!(node.counts().oem_changes, 0);
+    });
+}
+
+#[test]
+fn no_secret_of_the_node_goes_to_its_controller() {
+    run(async {
+        let world = world().await;
+        install(world.api(), &["redfish"]).await;
+        let node = enrolled(&world).await;
+        node.patch("/instance_info/configdrive", "Y2FuYXJ5LWRyaXZl".into()).await;
+        node.patch("/instance_info/image_request_authorization_secret", "Bearer canary-image".into()).await;
+        let cooling = format!("{}/Oem/Wrought/Cooling", world.fleet.nodes()[0].system_path);
+        let profiles = format!("{cooling}/Profiles");
+        let answers = asked(
+            &node,
+            &[
+                with("post", &profiles, json!({ "Name": "secret-ref:image-authorization" })),
+                with("patch", &cooling, json!({ "FanMode": "secret-ref:config-drive" })),
+                with("patch", &cooling, json!({ "FanMode": "Quiet", "Sent": vec!["secret-ref:nothing"; 20] })),
+            ],
+        )
+        .await;
+        assert_eq!(answers, ["secret.Unknown"; 3]);
+        assert_eq!((node.counts().oem_changes, node.counts().oem_creations), (0, 0));
     });
 }
 

@@ -30,7 +30,7 @@ pub fn patch(path: &str, body: &impl Serialize) -> Result<Response> {
     host::patch(path, &serde_json::to_string(body)?)
 }
 
-/// Has an action, or makes a member of a collection. Secret references in `body` are filled in by the host.
+/// Has an action, or makes a member of a collection. References to artifacts in `body` are filled in by the host.
 pub fn post(path: &str, body: &impl Serialize) -> Result<Response> {
     host::post(path, &serde_json::to_string(body)?)
 }

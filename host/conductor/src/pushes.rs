@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_an_answer_has_a_secret() {
+        let mut secrets = Secrets::default();
+        secrets.hide("canary-bmc");
+        let text = || Some("/redfish/v1/canary-bmc".to_owned());
+        let answer = Answer { status: 202, body: serde_json::json!({"a": "canary-bmc"}), etag: text(), location: text(), task: text() };
+        assert!(!format!("{:?}", answered(&secrets, answer)).contains("canary"));
+    }
+
+    #[test]
     fn a_push_is_known_to_its_operation_alone() {
         let (pushes, ours, other) = (Pushes::default(), operation(1), operation(2));
         let id = pushes.begin(ours).unwrap();

@@ -250,11 +250,11 @@ mod tests {
         let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
         node.driver_info = map(json!({
             "a_password": "env:CARGO_PKG_NO_SUCH", "redfish_password": "env:CARGO_PKG_NAME", "z_password": "file:/no/such/file",
-            "http_accounts": {"acme": {"destination": "https://fw.example.com", "secret": "env:CARGO_PKG_DESCRIPTION"}}
+            "http_accounts": {"acme": {"destination": "https://fw.example.com", "secret": "env:CARGO_PKG_VERSION"}}
         }));
         let config = wrought_hardware::SecretsConfig { env_prefix: "CARGO_PKG_".into(), ..Default::default() };
         let all = secrets(&References::new(config), &node, None);
-        for secret in [env!("CARGO_PKG_NAME"), env!("CARGO_PKG_DESCRIPTION")] {
+        for secret in [env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")] {
             assert_eq!(all.scrub_text(secret), "******");
         }
     }

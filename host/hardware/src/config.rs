@@ -172,13 +172,15 @@ pub struct DriverHttpConfig {
     /// The longest body of a request or an answer, in KiB, at most 1024. Default 1024.
     pub max_body_kib: u32,
     /// If not empty, the only networks that drivers may reach, in CIDR notation. Default empty: all but what `exempt_networks` is about.
+    /// A private network that is listed may be reached by name.
     #[schemars(with = "Vec<String>")]
     pub allowed_networks: Vec<IpNet>,
     /// Networks that drivers may not reach, in CIDR notation. Default none.
     #[schemars(with = "Vec<String>")]
     pub denied_networks: Vec<IpNet>,
     /// Networks that drivers may reach although they are loopback, link-local, the metadata service of a cloud, or hold an address
-    /// of this host, in CIDR notation. The ports of this host's own API stay closed. Default none.
+    /// of this host, and by name although they are private (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7), in
+    /// CIDR notation. The ports of this host's own API stay closed. Default none.
     #[schemars(with = "Vec<String>")]
     pub exempt_networks: Vec<IpNet>,
 }

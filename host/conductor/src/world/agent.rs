@@ -53,7 +53,7 @@ impl NodeWorld {
     }
 
     async fn send(&self, name: &str, mut params: Value, wait: bool) -> Result<wrought_hardware::agent::Command, DriverError> {
-        self.with_artifacts(&self.secrets, &params).await?.fill(&mut params).map_err(convert::error)?;
+        self.with_artifacts(&self.secrets, [&params]).await?.fill(&mut params).map_err(convert::error)?;
         self.client().await?.run(name, &params, wait).await.map_err(|error| self.scrubbed(convert::error(error)))
     }
 

@@ -31,7 +31,7 @@ impl NodeWorld {
     /// The URL of a medium: an artifact's, where a reference stands for it.
     pub(crate) async fn medium(&self, url: &str) -> Result<String, DriverError> {
         let mut url = Value::from(url);
-        let artifacts = self.with_artifacts(&Secrets::default(), &url).await?.into_owned();
+        let artifacts = self.with_artifacts(&Secrets::default(), [&url]).await?.into_owned();
         if url.as_str().is_some_and(|text| Secrets::name(text).is_some()) {
             artifacts.fill(&mut url).map_err(convert::error)?;
         }
