@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
-use crate::support::{Node, Setup, World, run, until};
+use crate::support::{HostConfig, Node, Setup, World, run, until};
 
 const PARTS: &str = "/redfish/v1/UpdateService/update-multipart";
 const BYTES: &str = "/redfish/v1/UpdateService/update";
@@ -16,7 +16,12 @@ const LARGE: usize = 48;
 
 /// A world whose driver may push, but for what is in `without`, and the digest of a file of so many bytes.
 async fn world(bytes: Vec<u8>, without: &[&str]) -> (World, String) {
-    let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+    world_with("", bytes, without).await
+}
+
+async fn world_with(sections: &'static str, bytes: Vec<u8>, without: &[&str]) -> (World, String) {
+    let host = HostConfig { sections, ..HostConfig::default() };
+    let world = World::new(Setup { host, servers: 1, ..Setup::default() }).await;
     let api = world.api();
     let sent = api.send(Method::POST, "/wrought/v1/artifacts/nic-fw.bin", |request| request.body(bytes)).await.ok();
     let pushed = api.push("hostile", shipped::hostile("honest", "6.6.6", "")).await.ok();
@@ -187,6 +192,36 @@ fn a_push_ends_with_its_lock_and_with_its_operation() {
         let answer = world.api().call(Method::POST, &unlock, &json!({ "reason": "the controller hangs" })).await;
         assert!(answer.status < 300, "{}", answer.text);
         until("the push to end", async || world.host.log().contains("its operation has ended").then_some(())).await;
+        broken_off(&world).await;
+    });
+}
+
+#[test]
+fn a_push_ends_with_the_revocation_of_its_driver() {
+    run(async {
+        let (world, digest) = world(vec![7; 8 << 20], &[]).await;
+        let node = enrolled(&world).await;
+        world.fleet.hold_updates(true);
+        begin(&node, &[just("lock"), push(&digest, PARTS, json!({})), just("wait-push")]).await;
+        stuck(&world).await;
+        let driver = node.driver_digest().await;
+        let revoke = json!({ "digest": driver, "reason": "it pushes the wrong file" });
+        world.api().call(Method::POST, "/wrought/v1/revocations", &revoke).await.ok();
+        let failed = node.reach("deploy failed").await;
+        assert!(failed["last_error"].as_str().unwrap().contains("it pushes the wrong file"), "{failed}");
+        until("the push to end", async || world.host.log().contains("the file was not pushed").then_some(())).await;
+        broken_off(&world).await;
+    });
+}
+
+#[test]
+fn a_push_that_takes_too_long_ends_and_nobody_knows_what_the_controller_has() {
+    run(async {
+        let (world, digest) = world_with("[artifacts]\nmax_push_s = 2\n", vec![7; 8 << 20], &[]).await;
+        let node = enrolled(&world).await;
+        world.fleet.hold_updates(true);
+        let requests = [just("lock"), push(&digest, PARTS, json!({})), just("wait-push"), just("pushed")];
+        assert_eq!(asked(&node, &requests).await, ["locked", "pushing", "waited", "redfish.AnswerLost"]);
         broken_off(&world).await;
     });
 }
