@@ -74,7 +74,7 @@ async fn decide(
 }
 
 /// The body: nothing, or an object. serde would take a list for a struct as well.
-async fn object(api: &Api, body: Body) -> Result<Map, Refused> {
+pub(crate) async fn object(api: &Api, body: Body) -> Result<Map, Refused> {
     let body = read(body, api.config.max_body_bytes).await.map_err(|unread| match unread {
         Unread::TooLong => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         Unread::Broken => Refused::new(StatusCode::BAD_REQUEST, "the body ended early"),

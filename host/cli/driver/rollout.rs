@@ -173,50 +173,50 @@ impl RolloutCommand {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Activate { name, which, grant, reason, shown } => {
-                let mut body = Map::from_iter([("grant".to_owned(), json!(grant)), ("reason".to_owned(), json!(reason))]);
+                let mut body = body([("grant", json!(grant)), ("reason", json!(reason))]);
                 which.put(&mut body);
                 decide(&name, Method::POST, "activate", body, &shown).await
             }
             Self::Rollback { name, which, reason, shown } => {
-                let mut body = Map::from_iter([("reason".to_owned(), json!(reason))]);
+                let mut body = body([("reason", json!(reason))]);
                 which.put(&mut body);
                 decide(&name, Method::POST, "rollback", body, &shown).await
             }
             Self::Canary { name, stop: true, reason, shown, .. } => {
-                decide(&name, Method::DELETE, "canary", Map::from_iter([("reason".to_owned(), json!(reason))]), &shown).await
+                decide(&name, Method::DELETE, "canary", body([("reason", json!(reason))]), &shown).await
             }
             Self::Canary { name, which, percent, selector, max_failures, window, min_operations, grant, reason, shown, .. } => {
                 let bounds = [("max_failure_percent", max_failures.map(u32::from)), ("window", window), ("min_operations", min_operations)];
                 let bounds: Map<String, Value> =
                     bounds.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), value.into()))).collect();
-                let mut body = Map::from_iter([
-                    ("grant".to_owned(), json!(grant)),
-                    ("percent".to_owned(), json!(percent)),
-                    ("selector".to_owned(), json!(selector.unwrap_or_default())),
-                    ("bounds".to_owned(), bounds.into()),
-                    ("reason".to_owned(), json!(reason)),
+                let mut body = body([
+                    ("grant", json!(grant)),
+                    ("percent", json!(percent)),
+                    ("selector", json!(selector.unwrap_or_default())),
+                    ("bounds", bounds.into()),
+                    ("reason", json!(reason)),
                 ]);
                 which.put(&mut body);
                 decide(&name, Method::POST, "canary", body, &shown).await
             }
-            Self::Pause { name, reason, shown } => {
-                decide(&name, Method::POST, "pause", Map::from_iter([("reason".to_owned(), json!(reason))]), &shown).await
-            }
-            Self::Resume { name, reason, shown } => {
-                decide(&name, Method::POST, "resume", Map::from_iter([("reason".to_owned(), json!(reason))]), &shown).await
-            }
+            Self::Pause { name, reason, shown } => decide(&name, Method::POST, "pause", body([("reason", json!(reason))]), &shown).await,
+            Self::Resume { name, reason, shown } => decide(&name, Method::POST, "resume", body([("reason", json!(reason))]), &shown).await,
             Self::Grant { name, capability, reason, shown } => {
-                let body = Map::from_iter([("grant".to_owned(), json!(capability)), ("reason".to_owned(), json!(reason))]);
+                let body = body([("grant", json!(capability)), ("reason", json!(reason))]);
                 decide(&name, Method::POST, "grant", body, &shown).await
             }
             Self::Ungrant { name, capability, reason, shown } => {
-                let body = Map::from_iter([("grant".to_owned(), json!(capability)), ("reason".to_owned(), json!(reason))]);
+                let body = body([("grant", json!(capability)), ("reason", json!(reason))]);
                 decide(&name, Method::POST, "ungrant", body, &shown).await
             }
             Self::Revoke { digest, reason, rollback, shown } => revoke(&digest, &reason, rollback, &shown).await,
             Self::Events { name, follow, shown } => audit::show(&shown.host, &format!("{}/events", path(&name)), &follow, shown.json).await,
         }
     }
+}
+
+fn body<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 async fn decide(name: &str, method: Method, verb: &str, body: Map<String, Value>, shown: &Shown) -> anyhow::Result<()> {
