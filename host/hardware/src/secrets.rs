@@ -95,7 +95,7 @@ impl Secrets {
 
     /// Whether there is more to hide than can be looked for, so that every text counts as secret.
     pub fn hides_all(&self) -> bool {
-        self.search().is_none()
+        self.too_many
     }
 
     fn search(&self) -> Option<&Search> {
