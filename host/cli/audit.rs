@@ -11,7 +11,7 @@ use crate::output;
 /// Between two looks for new records.
 const LOOK: Duration = Duration::from_secs(1);
 
-const COLUMNS: [&str; 7] = ["at", "principal", "source", "verb", "object", "outcome", "reason"];
+const COLUMNS: [&str; 8] = ["at", "principal", "source", "verb", "object", "version", "outcome", "reason"];
 
 /// Show who decided what about drivers and why, and what was denied to them
 #[derive(Debug, Parser)]
@@ -76,7 +76,7 @@ fn print(records: &[Value], json: bool) -> anyhow::Result<Option<u64>> {
         if json {
             output::say(&record.to_string())?;
         } else {
-            output::say(&COLUMNS.map(|column| output::cell(record.get(column).unwrap_or(&Value::Null))).join("  "))?;
+            output::say(&COLUMNS.map(|column| cell(record, column)).join("  "))?;
         }
     }
     Ok(records.last().and_then(|record| record.get("id")).and_then(Value::as_u64))
@@ -85,7 +85,13 @@ fn print(records: &[Value], json: bool) -> anyhow::Result<Option<u64>> {
 fn table(records: &[Value]) -> comfy_table::Table {
     let mut table = output::table(&COLUMNS);
     for record in records {
-        table.add_row(COLUMNS.map(|column| output::cell(record.get(column).unwrap_or(&Value::Null))));
+        table.add_row(COLUMNS.map(|column| cell(record, column)));
     }
     table
+}
+
+/// A column of a record; the version is part of its details.
+fn cell(record: &Value, column: &str) -> String {
+    let value = if column == "version" { record.pointer("/detail/version") } else { record.get(column) };
+    output::cell(value.unwrap_or(&Value::Null))
 }
