@@ -27,6 +27,8 @@ const REDIRECTS: usize = 3;
 const UPLOADS: usize = 2;
 const ROOT: &str = "/redfish/v1/";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+/// Shown to nobody who is not logged in, by most.
+const SYSTEMS: &str = "/redfish/v1/Systems";
 
 /// Which paths of a controller a redirect may lead to.
 pub(crate) type Follow<'a> = &'a (dyn Fn(&str) -> bool + Sync);
@@ -153,11 +155,11 @@ impl Account {
         if is_guest { Ok(reply) } else { Err(self.brake()) }
     }
 
-    /// Whether a session has not ended, as far as the controller tells: a request of the host's own finds out else.
+    /// Whether a session has not ended, as far as the controller tells.
     async fn goes_on(&self, login: &Login, session: &Session, deadline: Instant) -> bool {
-        let Some(path) = &session.path else { return true };
+        let path = session.path.as_deref().unwrap_or(SYSTEMS);
         let reply = self.exchange(login, &Ask::get(path, "looking for the session"), deadline).await;
-        reply.is_ok_and(|reply| reply.is_success())
+        reply.is_ok_and(|reply| reply.status != StatusCode::UNAUTHORIZED)
     }
 
     /// Waits until another file may be sent to the controller.

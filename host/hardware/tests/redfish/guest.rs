@@ -264,10 +264,12 @@ async fn an_import_of_settings_that_may_restart_the_machine_is_refused() {
 
 #[tokio::test]
 async fn a_refusal_at_a_path_that_a_driver_chose_is_no_word_about_the_account() {
-    for basic in [false, true] {
+    for kind in ["session", "session without a path", "basic"] {
         let mock = MockBmc::start(move |seen, _| match seen.line.as_str() {
-            "POST /redfish/v1/SessionService/Sessions" if basic => error(404, "ResourceMissingAtURI"),
-            "GET /redfish/v1/SessionService/Sessions/7" => Odd::Answer(200, vec![], json!({})),
+            "POST /redfish/v1/SessionService/Sessions" if kind == "basic" => error(404, "ResourceMissingAtURI"),
+            "POST /redfish/v1/SessionService/Sessions" if kind == "session without a path" => {
+                Odd::Answer(201, vec![("X-Auth-Token", "token-1".to_owned())], Value::Null)
+            }
             line if line.ends_with(FANS) => error(401, "InsufficientPrivilege"),
             _ => Odd::Usual,
         })
