@@ -97,7 +97,7 @@ fn http_is_granted_by_destination_and_artifacts_by_name_or_digest() {
         "artifact=",
         "artifact=../x",
         "artifact=sha256:01",
-        "artifact.push",
+        "artifact.send",
     ] {
         assert!(Grants::of([wrong]).is_err(), "{wrong}");
     }
