@@ -341,3 +341,35 @@ fn trouble(trouble: Trouble, reads: bool) -> HardwareError {
     };
     HardwareError::new(kind, code, text)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_private_address_is_reached_as_an_address_and_not_by_a_name() {
+        let http = DriverHttp::new(DriverHttpConfig::default(), vec![8080]).unwrap();
+        let private: IpAddr = "10.1.2.3".parse().unwrap();
+        assert_eq!(http.addresses(&destination("http://10.1.2.3/").unwrap()).await.unwrap(), [SocketAddr::new(private, 80)]);
+        assert!(!http.may_reach(private, 80, true) && http.may_reach("192.0.2.1".parse().unwrap(), 80, true));
+    }
+
+    #[test]
+    fn a_compressed_answer_is_known_by_its_headers() {
+        let of = |name: &'static str, value: &'static str| {
+            is_packed(
+                &[(name, value)]
+                    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        for (name, value) in [("content-encoding", "gzip"), ("content-encoding", "identity, br"), ("transfer-encoding", "gzip, chunked")] {
+            assert!(of(name, value), "{name}: {value}");
+        }
+        for (name, value) in [("content-encoding", "Identity"), ("content-encoding", ""), ("transfer-encoding", "chunked"), ("x", "gzip")] {
+            assert!(!of(name, value), "{name}: {value}");
+        }
+    }
+}
