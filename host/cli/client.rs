@@ -112,7 +112,12 @@ impl Client {
     }
 
     /// The answer's JSON, or null when it is empty.
-    pub async fn send(&self, method: Method, path: &str, fill: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Result<Value, ClientError> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Value, ClientError> {
         let bytes = self.answer(method.clone(), path, fill, MAX_ANSWER).await?;
         if bytes.is_empty() {
             return Ok(Value::Null);

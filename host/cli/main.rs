@@ -76,7 +76,9 @@ enum Command {
     Simulator(simulator::Simulator),
     /// Compile a component from standard input to standard output; the host calls this
     #[command(name = COMPILE_DRIVER, hide = true)]
-    CompileDriver { order: String },
+    CompileDriver {
+        order: String,
+    },
 }
 
 /// How the host calls itself to compile a driver.

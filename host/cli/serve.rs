@@ -192,7 +192,8 @@ async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u
     let runtime = Runtime::new(config.drivers, Compiler::this_program(COMPILE_DRIVER))?;
     let catalog = Arc::new(Catalog::open(runtime, &data.join("drivers")).await?);
     let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, artifacts, clock: Clock::system(), passing: None }).await?)
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, artifacts, clock: Clock::system(), passing: None })
+        .await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.

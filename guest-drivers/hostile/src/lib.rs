@@ -7,8 +7,8 @@
 mod effect;
 mod locks;
 mod outside;
-mod tell;
 mod redfish;
+mod tell;
 mod wasi;
 
 use core::sync::atomic::{AtomicU32, Ordering};

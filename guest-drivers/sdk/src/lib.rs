@@ -97,11 +97,11 @@ pub use bindings::cleaning::exports::baremetal::deploy::cleaning::Guest as Clean
 pub use bindings::deploy::exports::baremetal::deploy::deploy::Guest as Deploy;
 pub use bindings::deploy_steps::exports::baremetal::deploy::deploy_steps::Guest as DeploySteps;
 pub use bindings::driver::exports::baremetal::deploy::driver::{Description, Guest as Driver};
-pub use bindings::state_schema::exports::baremetal::deploy::state_schema::{Guest as StateSchema, Schemas};
 pub use bindings::imports::baremetal::deploy::types::{
     Argument, ArgumentType, Error, ErrorKind, Outcome, PowerState, Property, SecretRef, Step, StepCall,
 };
 pub use bindings::imports::baremetal::deploy::{boot, events, image, locking, network, power};
+pub use bindings::state_schema::exports::baremetal::deploy::state_schema::{Guest as StateSchema, Schemas};
 pub use error::Result;
 pub use {serde, serde_json};
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest, RecordedCall,
-    RecordedOperation, Refusal, RevokeRequest,
+    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest,
+    RecordedCall, RecordedOperation, Refusal, RevokeRequest,
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;

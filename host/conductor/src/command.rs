@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
-use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, Grants as Set, Outcome, Snapshot, call, fault, resume, serving, unsettled};
+use wrought_drivers::{
+    Answer, Completed, Driver, DriverState, Fault, Grants as Set, Outcome, Snapshot, call, fault, resume, serving, unsettled,
+};
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
 use wrought_hardware::secrets::Secrets;
 use wrought_hardware::{PowerAction as BmcAction, References};

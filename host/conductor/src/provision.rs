@@ -62,7 +62,10 @@ impl Conductor {
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
         let (this, who) = (self.clone(), who.clone());
         let request = ProvisionRequest::default();
-        self.through(async move { this.begin_with(&who, stored, Kind::Power(target), request, (OperationId(Uuid::new_v4()), Vec::new()), timeout_s).await }).await
+        self.through(async move {
+            this.begin_with(&who, stored, Kind::Power(target), request, (OperationId(Uuid::new_v4()), Vec::new()), timeout_s).await
+        })
+        .await
     }
 
     /// `manage` from a failed state or from `available`: nothing is done with the machine.
@@ -163,7 +166,6 @@ impl Conductor {
             Err(HandleError::Store(error)) => Err(convert::refusal(error)),
         }
     }
-
 }
 
 /// The functions without which a verb is refused: a missing one never counts as done.

@@ -433,7 +433,9 @@ impl Conductor {
         let states = self.0.store.states_written_by(digest, NAMED).await.map_err(convert::refusal)?;
         let warn = |(node, driver, schema): (NodeId, DriverName, Option<u32>)| {
             let form = schema.unwrap_or(1);
-            format!("driver {driver} keeps something about node {node} in form {form}: a version that reads this form must be in force to go on with it")
+            format!(
+                "driver {driver} keeps something about node {node} in form {form}: a version that reads this form must be in force to go on with it"
+            )
         };
         Ok(states.into_iter().map(warn).collect())
     }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use wrought_domain::{DriverName, Node, PowerState};
-use wrought_drivers::contract::report::Kind;
 use wrought_drivers::Report;
+use wrought_drivers::contract::report::Kind;
 use wrought_storage::JournalWrite;
 
 /// Findings of one command.

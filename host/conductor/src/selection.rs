@@ -71,7 +71,11 @@ impl Conductor {
         if let Some(reason) = self.0.grants.revoked(digest) {
             return Err(Refusal::Conflict(format!("{about}: {}, which wrote it, was revoked: {reason}", digest.short())));
         }
-        self.0.catalog.version(digest).await.map_err(|error| Refusal::Conflict(format!("{about}: {}, which wrote it: {error}", digest.short())))
+        self.0
+            .catalog
+            .version(digest)
+            .await
+            .map_err(|error| Refusal::Conflict(format!("{about}: {}, which wrote it: {error}", digest.short())))
     }
 }
 

@@ -137,7 +137,15 @@ impl Cause {
 
     /// Whether a replay, on a machine of another speed and without a host behind it, need not come to the same end.
     pub(crate) fn is_circumstance(&self) -> bool {
-        matches!(self, Cause::Cpu { .. } | Cause::Deadline { .. } | Cause::JournalFull { .. } | Cause::Unsettled(_) | Cause::Host(_) | Cause::Revoked { .. })
+        matches!(
+            self,
+            Cause::Cpu { .. }
+                | Cause::Deadline { .. }
+                | Cause::JournalFull { .. }
+                | Cause::Unsettled(_)
+                | Cause::Host(_)
+                | Cause::Revoked { .. }
+        )
     }
 
     /// Tells by type what an error of the engine means, and by when it came: once the guest runs, an error

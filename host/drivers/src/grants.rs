@@ -100,7 +100,8 @@ fn check_scope(capability: &str, scope: &str) -> Result<(), String> {
 fn shared_path(path: &str) -> Result<(), String> {
     let mut segments = path.strip_prefix("/redfish/v1/").unwrap_or_default().split('/');
     let plain = |segment: &str| {
-        segment.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:@(),=".contains(c)) && segment.contains(|c: char| c.is_ascii_alphanumeric())
+        segment.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:@(),=".contains(c))
+            && segment.contains(|c: char| c.is_ascii_alphanumeric())
     };
     if !segments.clone().all(plain) {
         return Err("give the path of what machines share, such as /redfish/v1/UpdateService, without a slash at its end".into());

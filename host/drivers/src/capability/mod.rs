@@ -35,12 +35,12 @@ pub use http::{Http, HttpAnswer, HttpBody, HttpRequest};
 pub use image::{CONFIG_DRIVE, IMAGE_AUTHORIZATION, Image};
 pub use locking::Locking;
 pub(crate) use log::{MAX_LINE, escaped};
-pub(crate) use report::{MAX_FINDING, MAX_REPORTS};
-pub(crate) use state::MAX_KEY;
-pub(crate) use wait::MAX_TOKENS;
 pub use network::{Network, NetworkChange};
 pub use power::{Power, PowerChange};
 pub use redfish::Redfish;
+pub(crate) use report::{MAX_FINDING, MAX_REPORTS};
+pub(crate) use state::MAX_KEY;
+pub(crate) use wait::MAX_TOKENS;
 
 /// What is behind the capabilities of one call: the conductor's clients, bound to one node. An
 /// error's text goes to the guest, so it holds no address, user or secret.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 use wrought_domain::{Digest, DriverName, Function};
-use wrought_drivers::{Answer, BrokenChain, Catalog, Compiler, Driver, DriversConfig, InForce, InUse, Rejection, Runtime, call, serving, shipped};
+use wrought_drivers::{
+    Answer, BrokenChain, Catalog, Compiler, Driver, DriversConfig, InForce, InUse, Rejection, Runtime, call, serving, shipped,
+};
 
 use crate::host::{header, limits, runtime};
 use crate::wasi::only_driver_interface;

@@ -9,6 +9,6 @@ mod host;
 mod power;
 mod rest;
 mod restart;
-mod tear_down;
 mod revoked;
+mod tear_down;
 mod unlock;
