@@ -23,10 +23,10 @@ use wrought_drivers::partial::{NotArrived, Partial, Whole, is_no_space};
 use wrought_drivers::private::{key, make_private, remove};
 use wrought_storage::{Artifact, Store, StoreError};
 
-use crate::audit::administrator;
+use crate::audit::done;
 use crate::conductor::Conductor;
 use crate::pushes::Pushes;
-use crate::trail::done;
+use crate::refusal::administrator;
 use crate::uploads::BrokenOff;
 use crate::{Refusal, convert};
 

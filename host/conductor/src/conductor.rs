@@ -21,6 +21,7 @@ use wrought_storage::{Commit, NodeRef, Store, StoreError};
 use crate::Refusal;
 use crate::agents::Agents;
 use crate::artifacts::{Artifacts, ArtifactsError, ArtifactsSetup};
+use crate::audit::Denials;
 use crate::clock::Clock;
 use crate::config::{ConductorConfig, DeployConfig};
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
@@ -31,7 +32,6 @@ use crate::machine::Machines;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
-use crate::trail::Denials;
 
 /// Until an event that could not be stored is tried again, at first; grows.
 const RETRY_FIRST: Duration = Duration::from_millis(100);

@@ -10,8 +10,8 @@ use wrought_drivers::shipped::{self, Shipped};
 use wrought_drivers::{Driver, Grants as Set, InForce};
 use wrought_storage::{Decision, DriverStatus, DriverVersion, StoreError};
 
+use crate::audit::{done, object_of};
 use crate::conductor::Conductor;
-use crate::trail::{done, object_of};
 use crate::uploads;
 use crate::{Refusal, convert};
 

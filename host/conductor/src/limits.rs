@@ -6,9 +6,9 @@ use wrought_drivers::limits::{DriverLimits, constants};
 use wrought_storage::StoreError;
 
 use crate::Refusal;
-use crate::audit::administrator;
+use crate::audit::{done, object_of};
 use crate::conductor::Conductor;
-use crate::trail::{done, object_of};
+use crate::refusal::administrator;
 
 impl Conductor {
     /// Puts what is stored in force, at the start.

@@ -12,10 +12,10 @@ use wrought_engine::Event;
 use wrought_storage::{LockAnswer, LockRequest, StoreError};
 
 use crate::Refusal;
-use crate::audit::{administrator, reason};
+use crate::audit::{done, must_say_why};
 use crate::conductor::Conductor;
+use crate::refusal::administrator;
 use crate::seen::Seen;
-use crate::trail::done;
 
 /// Between two looks for locks that have been held for too long, at most.
 const LOOK: Duration = Duration::from_secs(5);
@@ -204,7 +204,7 @@ impl Conductor {
     /// [`Refusal::Invalid`] without a reason that can be shown; [`Refusal::NotFound`] when nobody holds the lock.
     pub async fn break_lock(&self, who: &Principal, name: &str, why: &str) -> Result<Value, Refusal> {
         administrator(who)?;
-        let why = reason(why)?;
+        let why = must_say_why(why)?;
         let (this, who, name) = (self.clone(), who.clone(), name.to_owned());
         self.through(async move {
             let why = format!("{} broke it: {why}", who.user);

@@ -1,6 +1,6 @@
 //! Why the conductor refuses a request.
 
-use wrought_domain::NodeId;
+use wrought_domain::{NodeId, Principal};
 
 /// A request that is not carried out; nothing has changed. Each case is an HTTP status of Ironic's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,4 +49,9 @@ impl Refusal {
             Refusal::Internal(_) => 500,
         }
     }
+}
+
+/// Lets administrators pass.
+pub(crate) fn administrator(who: &Principal) -> Result<(), Refusal> {
+    if who.is_admin() { Ok(()) } else { Err(Refusal::Forbidden("This needs the role admin.".into())) }
 }

@@ -1,4 +1,4 @@
-//! What operators decide about the versions of a driver: activate, roll back, try on a share of the nodes, pause, grant, revoke.
+//! What operators decide about the versions of a driver: activate, roll back, try on a share of the nodes, pause, grant.
 //!
 //! Decisions are made one at a time. Each is stored in one transaction with its record in the audit, and only then published as a
 //! new generation; operations that are under way keep what they began with.
@@ -7,21 +7,19 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wrought_domain::rollout::{Bounds, Canary, Ended, MAX_WINDOW, Paused, Rollout, Selector, Verdict};
-use wrought_domain::{Digest, DriverName, Node, NodeId, Principal, ProvisionState};
+use wrought_domain::rollout::{Bounds, Canary, MAX_WINDOW, Paused, Rollout, Selector};
+use wrought_domain::{Digest, DriverName, Principal};
 use wrought_drivers::{Driver, Grants as Set, InForce};
-use wrought_engine::{Advance, Event, FailureKind, Lifecycle, Operation};
-use wrought_storage::{Decision, DriverStatus, DriverVersion, Revocation};
+use wrought_storage::{Decision, DriverStatus, DriverVersion};
 
-use crate::audit::administrator;
+use crate::audit::{done, must_say_why, object_of, reason};
 use crate::conductor::Conductor;
-use crate::seen::Seen;
-use crate::trail::{done, must_say_why, object_of, reason};
+use crate::refusal::administrator;
 use crate::uploads::refused;
 use crate::{Refusal, convert};
 
 /// Nodes that a warning names.
-const NAMED: u32 = 20;
+pub(crate) const NAMED: u32 = 20;
 
 /// What is decided about one driver.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -103,23 +101,10 @@ pub enum DriverDecision {
     },
 }
 
-/// A version that nothing may run on any more.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RevokeRequest {
-    /// Its digest, or the beginning of it. In full, it need not be known here: then it can never be uploaded.
-    pub digest: String,
-    /// Shown on every node that runs on it.
-    pub reason: String,
-    /// Where it is in force, the version before it serves again.
-    #[serde(default)]
-    pub rollback: bool,
-}
-
 /// A decision with what follows from it.
-struct Decided {
-    store: Decision,
-    in_force: InForce,
+pub(crate) struct Decided {
+    pub(crate) store: Decision,
+    pub(crate) in_force: InForce,
     grants: Option<Set>,
     /// Said to who decided.
     warnings: Vec<String>,
@@ -212,7 +197,7 @@ impl Conductor {
                 Ok(stopped(in_force, &canary.digest, DriverStatus::Available, Decision::new(name.clone(), record)))
             }
             D::Pause { reason: why } => {
-                let why = must_say_why(Some(&why))?;
+                let why = must_say_why(&why)?;
                 self.versions_of(name).await?;
                 let in_force = self.in_force(name);
                 let paused = Paused { reason: why.clone(), by: who.user.clone(), at: self.now() };
@@ -289,7 +274,7 @@ impl Conductor {
     }
 
     /// What serves under a name now; nothing of it where nothing was decided yet.
-    fn in_force(&self, name: &DriverName) -> InForce {
+    pub(crate) fn in_force(&self, name: &DriverName) -> InForce {
         self.0.catalog.current().drivers.get(name).cloned().unwrap_or_default()
     }
 
@@ -322,7 +307,12 @@ impl Conductor {
     }
 
     /// The version to go back to: the one that is named, or the last one that was in force and may still serve.
-    async fn former(&self, name: &DriverName, in_force: &InForce, wanted: Option<&str>) -> Result<(DriverVersion, Arc<Driver>), Refusal> {
+    pub(crate) async fn former(
+        &self,
+        name: &DriverName,
+        in_force: &InForce,
+        wanted: Option<&str>,
+    ) -> Result<(DriverVersion, Arc<Driver>), Refusal> {
         if let Some(wanted) = wanted {
             return self.fit(name, Some(wanted), &[]).await.map(|(version, driver, _)| (version, driver));
         }
@@ -363,161 +353,10 @@ impl Conductor {
             names.join(", ")
         )])
     }
-
-    /// Revokes a version under all its names: it leaves force, and each operation on it ends by name at its next host call, at once
-    /// where it waits.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] without a reason or for the beginning of no or several digests.
-    pub async fn revoke_driver(&self, who: &Principal, request: RevokeRequest) -> Result<Value, Refusal> {
-        administrator(who)?;
-        let why = must_say_why(Some(&request.reason))?;
-        let (this, who) = (self.clone(), who.clone());
-        self.through(async move { this.revoke_now(&who, &request.digest, why, request.rollback).await }).await
-    }
-
-    async fn revoke_now(&self, who: &Principal, digest: &str, why: String, rollback: bool) -> Result<Value, Refusal> {
-        let _one_at_a_time = self.0.deciding.lock().await;
-        let versions = self.0.store.driver_versions(None).await.map_err(convert::refusal)?;
-        let digest = whole(digest, &versions)?;
-        let (mut decisions, mut publish, mut warnings) = (Vec::new(), Vec::new(), self.orphaned(&digest).await?);
-        for version in versions.iter().filter(|version| version.digest == digest) {
-            let name = &version.name;
-            let record = done(who, "driver.revoke", object_of(name), why.clone(), json!({"version": version.version, "digest": digest}));
-            let mut in_force = self.in_force(name);
-            let mut rollout = Rollout::clone(&in_force.rollout);
-            rollout.former.retain(|former| *former != digest);
-            in_force.rollout = Arc::new(rollout.clone());
-            let mut store = Decision::new(name.clone(), record);
-            if version.status == DriverStatus::Active {
-                in_force.active = None;
-                store.active = Some(None);
-                let former = if rollback { Some(self.former(name, &in_force, None).await) } else { None };
-                match former {
-                    Some(Ok((_, driver))) => {
-                        store.active = Some(Some(driver.digest.clone()));
-                        in_force.active = Some(driver);
-                    }
-                    Some(Err(refusal)) => warnings.push(refusal.to_string()),
-                    None => warnings.push(format!(
-                        "no version of driver {name} is in force now; the version before it serves again after: wrought driver rollback {name}"
-                    )),
-                }
-            }
-            if rollout.canary.as_ref().is_some_and(|canary| canary.digest == digest) {
-                rollout.canary = None;
-                in_force.canary = None;
-            }
-            store.statuses.push((digest.clone(), DriverStatus::Revoked));
-            let decided = Decided::of(store, in_force, rollout);
-            decisions.push(decided.store);
-            publish.push((name.clone(), decided.in_force));
-        }
-        let record = done(who, "driver.revoke", format!("digest/{digest}"), why.clone(), json!({"warnings": warnings}));
-        // What was said first stays.
-        let why = self.0.grants.revoked(&digest).unwrap_or(why);
-        let revocation = Revocation { digest: digest.clone(), reason: why.clone(), by: who.user.clone() };
-        self.0.store.revoke(revocation, decisions, record).await.map_err(convert::refusal)?;
-        self.0.grants.revoke(&digest, why.clone());
-        let names: Vec<DriverName> = publish.iter().map(|(name, _)| name.clone()).collect();
-        for (name, in_force) in publish {
-            self.0.catalog.publish(name, in_force);
-        }
-        tracing::warn!(digest = digest.short(), reason = %why, "a driver version is revoked");
-        let affected = self.end_waiting(&digest).await?;
-        Ok(json!({"digest": digest, "reason": why, "drivers": names, "operations": affected, "warnings": warnings}))
-    }
-
-    /// Nodes about which a driver keeps something that the version wrote.
-    async fn orphaned(&self, digest: &Digest) -> Result<Vec<String>, Refusal> {
-        let states = self.0.store.states_written_by(digest, NAMED).await.map_err(convert::refusal)?;
-        let warn = |(node, driver, schema): (NodeId, DriverName, Option<u32>)| {
-            let form = schema.unwrap_or(1);
-            format!(
-                "driver {driver} keeps something about node {node} in form {form}: a version that reads this form must be in force to go on with it"
-            )
-        };
-        Ok(states.into_iter().map(warn).collect())
-    }
-
-    /// Ends the operations on a revoked version that wait; those in a call end at its next host call. How many there were of both.
-    async fn end_waiting(&self, digest: &Digest) -> Result<usize, Refusal> {
-        let open = self.0.store.open_operations().await.map_err(convert::refusal)?;
-        let on_it: Vec<Operation> = open.into_iter().filter(|open| open.drivers.iter().any(|pin| pin.digest == *digest)).collect();
-        for operation in &on_it {
-            let this = self.clone();
-            let node = operation.node;
-            self.spawn(async move { this.handle(node, None, Event::Revoked(String::new()), Seen::default()).await });
-        }
-        Ok(on_it.len())
-    }
-
-    /// Why an operation may not go on: a version that it runs on was revoked.
-    pub(crate) fn revoked_pin(&self, operation: &Operation) -> Option<String> {
-        operation.drivers.iter().find_map(|pin| {
-            let reason = self.0.grants.revoked(&pin.digest)?;
-            Some(format!("driver {} ({}) was revoked ({reason})", pin.name, pin.digest.short()))
-        })
-    }
-
-    /// Notes how an operation on a version on trial ended, and stops the trial when too many fail.
-    pub(crate) fn judge_trial(&self, before: &Lifecycle, advance: &Advance, event: &Event) {
-        let (Some(operation), None) = (&before.operation, &advance.next.operation) else { return };
-        let generation = self.0.catalog.current();
-        let on_trial = |name: &DriverName, digest: &Digest| {
-            let canary = generation.drivers.get(name).and_then(|driver| driver.rollout.canary.as_ref());
-            canary.is_some_and(|canary| canary.digest == *digest)
-        };
-        let pins: Vec<_> = operation.drivers.iter().filter(|pin| on_trial(&pin.name, &pin.digest)).cloned().collect();
-        if pins.is_empty() || ended_by_request(operation, event) {
-            return;
-        }
-        let ended = ended(&advance.next.node, self.now());
-        let this = self.clone();
-        self.spawn(async move {
-            for pin in pins {
-                this.note_trial(&pin.name, &pin.digest, ended.clone()).await;
-            }
-        });
-    }
-
-    async fn note_trial(&self, name: &DriverName, digest: &Digest, ended: Ended) {
-        let _one_at_a_time = self.0.deciding.lock().await;
-        let mut in_force = self.in_force(name);
-        let mut rollout = Rollout::clone(&in_force.rollout);
-        let Some(canary) = rollout.canary.as_mut().filter(|canary| canary.digest == *digest) else { return };
-        let verdict = canary.note(ended);
-        in_force.rollout = Arc::new(rollout);
-        let done = match verdict {
-            Some(verdict) => self.trial_failed(name, digest, in_force, &verdict).await,
-            None => {
-                let rollout = Rollout::clone(&in_force.rollout);
-                self.0.catalog.publish(name.clone(), in_force);
-                self.0.store.put_rollout(name, rollout).await.map_err(convert::refusal)
-            }
-        };
-        if let Err(error) = done {
-            tracing::error!(driver = %name, %error, "how an operation on trial ended could not be stored");
-        }
-    }
-
-    async fn trial_failed(&self, name: &DriverName, digest: &Digest, in_force: InForce, verdict: &Verdict) -> Result<(), Refusal> {
-        let active = in_force.active.as_ref().map(|driver| driver.digest.clone());
-        let detail = json!({
-            "digest": digest, "failed": verdict.failed, "of": verdict.of, "nodes": verdict.nodes, "serving": active,
-        });
-        let why = reason(Some(&verdict.to_string()));
-        tracing::warn!(driver = %name, digest = digest.short(), reason = %why, "a version on trial is stopped, and the version in force serves everybody");
-        let record = done(&Principal::host(), "driver.canary-stop", object_of(name), why, detail);
-        let decided = stopped(in_force, digest, DriverStatus::Retired, Decision::new(name.clone(), record));
-        // Nothing takes it any more, whether or not that can be stored.
-        self.0.catalog.publish(name.clone(), decided.in_force);
-        self.0.store.decide(decided.store).await.map_err(convert::refusal)
-    }
 }
 
 impl Decided {
-    fn of(mut store: Decision, mut in_force: InForce, rollout: Rollout) -> Self {
+    pub(crate) fn of(mut store: Decision, mut in_force: InForce, rollout: Rollout) -> Self {
         store.rollout = Some(rollout.clone());
         in_force.rollout = Arc::new(rollout);
         Self { store, in_force, grants: None, warnings: Vec::new(), shown: None }
@@ -545,7 +384,7 @@ fn rolled_back(in_force: InForce, driver: Arc<Driver>, mut store: Decision) -> D
 }
 
 /// The trial of a version ends.
-fn stopped(in_force: InForce, digest: &Digest, status: DriverStatus, mut store: Decision) -> Decided {
+pub(crate) fn stopped(in_force: InForce, digest: &Digest, status: DriverStatus, mut store: Decision) -> Decided {
     store.statuses.push((digest.clone(), status));
     let rollout = Rollout { canary: None, ..Rollout::clone(&in_force.rollout) };
     Decided::of(store, InForce { canary: None, ..in_force }, rollout)
@@ -564,37 +403,6 @@ fn choose<'a>(versions: &'a [DriverVersion], wanted: Option<&str>) -> Option<&'a
     versions.iter().filter(is).max_by_key(|version| version.uploaded_at)
 }
 
-/// A digest of which the beginning is given, where it is a version's; in full it may be anyone's.
-fn whole(text: &str, versions: &[DriverVersion]) -> Result<Digest, Refusal> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    if let Ok(digest) = format!("sha256:{hex}").parse() {
-        return Ok(digest);
-    }
-    let mut found: Vec<&Digest> = versions.iter().map(|version| &version.digest).filter(|known| known.hex().starts_with(hex)).collect();
-    found.sort();
-    found.dedup();
-    match found.as_slice() {
-        [one] if hex.len() >= 8 => Ok((*one).clone()),
-        [] | [_] => {
-            Err(Refusal::NotFound(format!("No version's digest begins with {hex:.64}. Give it in full, or at least 8 digits of it.")))
-        }
-        _ => Err(Refusal::Invalid(format!("Several digests begin with {hex:.64}: give one in full."))),
-    }
-}
-
 fn granting(texts: &[String]) -> Result<Set, Refusal> {
     Set::of(texts).map_err(|error| Refusal::Invalid(error.to_string()))
-}
-
-/// An operator ended it, so it tells nothing about the version.
-fn ended_by_request(operation: &Operation, event: &Event) -> bool {
-    let by_request = |kind| matches!(kind, FailureKind::Aborted | FailureKind::Unlocked | FailureKind::Revoked);
-    matches!(event, Event::Abort | Event::Delete { .. } | Event::Unlocked { .. } | Event::Revoked(_))
-        || operation.failure.as_ref().is_some_and(|failure| by_request(failure.kind))
-}
-
-fn ended(node: &Node, at: jiff::Timestamp) -> Ended {
-    let failed = node.provision_state.is_failed() || node.provision_state == ProvisionState::Error;
-    let error = failed.then(|| reason(node.last_error.as_deref().or(Some("it failed"))));
-    Ended { node: node.uuid, name: node.name.clone(), at, error }
 }

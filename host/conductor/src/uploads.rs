@@ -11,10 +11,10 @@ use wrought_drivers::admission::Signature;
 use wrought_drivers::{Admitted, Rejected, Rejection, shipped};
 use wrought_storage::{AuditRecord, DriverRejection, DriverStatus, DriverVersion};
 
-use crate::audit::administrator;
+use crate::audit::{done, object_of};
 use crate::conductor::Conductor;
 use crate::drivers::SHIPPED;
-use crate::trail::{done, object_of};
+use crate::refusal::administrator;
 use crate::{Refusal, convert};
 
 /// The longest reason that is kept of a refused upload.
