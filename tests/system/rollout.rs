@@ -112,6 +112,7 @@ fn a_bad_version_on_trial_is_stopped_by_itself_and_the_event_names_the_nodes() {
         // An operator sees what is wrong before anything happens.
         decide(world.api(), "stamp", "canary", json!({"digest": good, "percent": 20})).await.refused(409);
         decide(world.api(), "stamp", "canary", json!({"digest": bad, "percent": 101})).await.refused(400);
+        decide(world.api(), "stamp", "canary", json!({"digest": bad})).await.refused(400);
         let bounds = json!({"max_failure_percent": 20, "window": 10, "min_operations": 3});
         decide(world.api(), "stamp", "canary", json!({"digest": bad, "percent": 20, "bounds": bounds, "reason": "a try"})).await.ok();
         assert_eq!(
@@ -161,7 +162,7 @@ fn a_version_on_trial_serves_the_selected_nodes_and_passes_by_being_activated() 
         let world = World::new(Setup { servers: 0, ..Setup::default() }).await;
         install(world.api(), "1.0.0", "good").await;
         let two = push(world.api(), "2.0.0", "good").await;
-        decide(world.api(), "stamp", "canary", json!({"digest": two, "percent": 100, "selector": {"resource_class": "gold"}})).await.ok();
+        decide(world.api(), "stamp", "canary", json!({"digest": two, "selector": {"resource_class": "gold"}})).await.ok();
         let (gold, plain) = (world.fake("stamp", json!({})).await, world.fake("stamp", json!({})).await);
         gold.patch("/resource_class", "gold".into()).await;
         assert_eq!((stamped(&gold).await, stamped(&plain).await), ("2.0.0".into(), "1.0.0".into()));

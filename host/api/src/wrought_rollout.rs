@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | `POST /wrought/v1/drivers/{name}/activate` | `version` or `digest`, `grant` (a list), all optional | 200, the record of the version, and `warnings` |
 //! | `POST /wrought/v1/drivers/{name}/rollback` | `version` or `digest`, optional | the same |
-//! | `POST /wrought/v1/drivers/{name}/canary` | `percent`; `version` or `digest`, `grant`, `selector` (`traits`, `owner`, `resource_class`, `conductor_group`), `bounds` (`max_failure_percent`, `window`, `min_operations`) | the same |
+//! | `POST /wrought/v1/drivers/{name}/canary` | `percent`, `selector` (`traits`, `owner`, `resource_class`, `conductor_group`) or both; `version` or `digest`, `grant`, `bounds` (`max_failure_percent`, `window`, `min_operations`) | the same |
 //! | `DELETE /wrought/v1/drivers/{name}/canary` | | 200, the record of the driver |
-//! | `POST /wrought/v1/drivers/{name}/pause` | `reason` | the same |
+//! | `POST /wrought/v1/drivers/{name}/pause` | | the same |
 //! | `POST /wrought/v1/drivers/{name}/resume` | | the same |
 //! | `POST /wrought/v1/drivers/{name}/grant`, `.../ungrant` | `grant`: such as `power`, `power.get` or `http=GET@https://files.example.com` | the same |
 //! | `POST /wrought/v1/revocations` | `digest`, `reason`; `rollback`: whether the versions before it serve again | 200, `drivers`, `operations` (how many are ended), `warnings` |

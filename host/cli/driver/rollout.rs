@@ -77,8 +77,8 @@ pub enum RolloutCommand {
         name: String,
         #[command(flatten)]
         which: Which,
-        /// The share of the new operations, in percent
-        #[arg(long, required_unless_present = "stop", value_parser = clap::value_parser!(u8).range(0..=100))]
+        /// The share of the new operations, in percent [default with --selector: 100]
+        #[arg(long, required_unless_present_any = ["stop", "selector"], value_parser = clap::value_parser!(u8).range(0..=100))]
         percent: Option<u8>,
         /// The nodes that take part, such as trait=CUSTOM_GPU,resource_class=gold,owner=PROJECT,conductor_group=GROUP [default: all]
         #[arg(long, value_name = "SELECTOR")]
@@ -109,7 +109,7 @@ pub enum RolloutCommand {
         name: String,
         /// Why: it is told to who asks for an operation
         #[arg(long)]
-        reason: String,
+        reason: Option<String>,
         #[command(flatten)]
         shown: Shown,
     },

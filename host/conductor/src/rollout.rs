@@ -54,8 +54,9 @@ pub enum DriverDecision {
         /// Granted beside what was granted before.
         #[serde(default)]
         grant: Vec<String>,
-        /// The share of new operations on the selected nodes.
-        percent: u8,
+        /// The share of new operations on the selected nodes. Without it the selector must name some nodes, and all of them take part.
+        #[serde(default)]
+        percent: Option<u8>,
         /// The nodes that take part; all if not given.
         #[serde(default)]
         selector: Selector,
@@ -75,7 +76,8 @@ pub enum DriverDecision {
     /// No new operation begins on the driver.
     Pause {
         /// Shown to who asks for one.
-        reason: String,
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// New operations begin again.
     Resume {
@@ -154,6 +156,11 @@ impl Conductor {
             D::Canary { version, grant, percent, selector, bounds, reason: why } => {
                 let (version, driver, grants) = self.fit(name, version.as_deref(), &grant).await?;
                 let in_force = self.in_force(name);
+                let percent = match percent {
+                    Some(percent) => percent,
+                    None if selector != Selector::default() => 100,
+                    None => return Err(Refusal::Invalid("Give the percent of new operations, or a selector of nodes, or both.".into())),
+                };
                 if percent > 100 || bounds.max_failure_percent > 100 || !(1..=MAX_WINDOW).contains(&bounds.window) {
                     return Err(Refusal::Invalid(format!("Percentages go to 100, and the window from 1 to {MAX_WINDOW} operations.")));
                 }
@@ -197,7 +204,7 @@ impl Conductor {
                 Ok(stopped(in_force, &canary.digest, DriverStatus::Available, Decision::new(name.clone(), record)))
             }
             D::Pause { reason: why } => {
-                let why = must_say_why(&why)?;
+                let why = why.map_or_else(|| Ok("no reason was given".to_owned()), |why| must_say_why(&why))?;
                 self.versions_of(name).await?;
                 let in_force = self.in_force(name);
                 let paused = Paused { reason: why.clone(), by: who.user.clone(), at: self.now() };

@@ -142,13 +142,13 @@ async fn decisions_are_read_as_they_are_documented() {
         DriverDecision::Canary {
             version: Some("2.0.0".into()),
             grant: Vec::new(),
-            percent: 20,
+            percent: Some(20),
             selector: "trait=CUSTOM_GPU,resource_class=gold".parse().unwrap(),
             bounds: Bounds { max_failure_percent: 10, ..Bounds::default() },
             reason: None,
         },
         DriverDecision::Rollback { version: None, reason: None },
-        DriverDecision::Pause { reason: "it smokes".into() },
+        DriverDecision::Pause { reason: Some("it smokes".into()) },
         DriverDecision::Resume { reason: None },
         DriverDecision::Grant { grant: vec!["power.get".into()], reason: None },
         DriverDecision::Ungrant { grant: vec!["power".into()], reason: None },
@@ -156,10 +156,8 @@ async fn decisions_are_read_as_they_are_documented() {
     ];
     assert_eq!(host.asked(), expected.map(|decision| Asked::Decide(acme.clone(), decision)));
     for (verb, wrong) in [
-        ("canary", json!({})),
         ("canary", json!({"percent": 300})),
         ("canary", json!({"percent": 20, "selector": {"colour": "red"}})),
-        ("pause", json!({})),
         ("resume", json!({"decision": "pause", "raeson": "x"})),
         ("rollback", json!({"to": "1.0.0"})),
         ("grant", json!({})),
