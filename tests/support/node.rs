@@ -114,6 +114,16 @@ impl Node<'_> {
         self.reach("active").await
     }
 
+    /// Has its driver, `hostile`, make these requests, in this order; what it was answered.
+    pub async fn asked(&self, requests: &[Value]) -> Vec<String> {
+        self.patch("/extra/hostile_outside", json!(requests)).await;
+        let deployed = self.deploy().await;
+        let answers = deployed["driver_internal_info"]["root_uuid_or_disk_id"].as_str().unwrap().to_owned();
+        self.provision("deleted").await;
+        self.reach("available").await;
+        answers.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
     /// Waits for the power state.
     pub async fn reach_power(&self, power: &str) {
         until(&format!("node {} {power}", self.uuid), async || {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
 use crate::admission::SmallDisk;
-use crate::support::{Api, Host, HostConfig, Node, Outside, Setup, World, run, until, wrought};
+use crate::support::{Api, Host, HostConfig, Outside, Setup, World, run, until, wrought};
 
 const BYTES: &[u8] = b"firmware-canary-0f3a77 \x00\xff and more";
 /// SHA-256 of nothing that is uploaded here.
@@ -96,16 +96,6 @@ fn an_upload_that_ends_early_or_is_too_large_leaves_nothing() {
     });
 }
 
-/// The answers to what a node's driver was asked to do.
-async fn asked(node: &Node<'_>, requests: &[Value]) -> Vec<String> {
-    node.patch("/extra/hostile_outside", json!(requests)).await;
-    let deployed = node.deploy().await;
-    let answers = deployed["driver_internal_info"]["root_uuid_or_disk_id"].as_str().unwrap().to_owned();
-    node.provision("deleted").await;
-    node.reach("available").await;
-    answers.lines().map(str::to_owned).collect()
-}
-
 #[test]
 fn a_driver_hands_on_a_url_that_it_never_sees() {
     run(async {
@@ -144,7 +134,7 @@ fn a_driver_hands_on_a_url_that_it_never_sees() {
             forged(&digest, "1900000000"),
             forged(&digest, "1000000000"),
         ];
-        let answers = asked(&node, &requests).await;
+        let answers = node.asked(&requests).await;
         let found = format!("{digest} nic-fw.bin 1");
         let echo = format!("200 you said  {{\"image\":\"{}/wrought/v1/artifacts/", api.url());
         assert_eq!(answers[..5], [&found, &found, "artifact.NotFound", "artifact.NotFound", "artifact.InvalidTime"]);
@@ -233,7 +223,7 @@ fn agents_and_controllers_fetch_what_a_driver_hands_on() {
             json!({ "do": "media", "url": "secret-ref:config-drive" }),
         ];
         let before = node.counts();
-        let answers = asked(&node, &requests).await;
+        let answers = node.asked(&requests).await;
         assert_eq!(answers[1], "prepare_image");
         assert!(answers[3].contains("Succeeded") && answers[3].contains("image (disk.raw) written"), "{}", answers[3]);
         // A reference in place of a URL would be refused.
@@ -268,10 +258,10 @@ fn a_reference_that_a_driver_makes_up_is_worth_no_more_than_its_grants() {
         let tell = |count: u64| json!({ "do": "post", "url": format!("{}/echo", server.url), "body": {"images": references(count)} });
         api.activate("hostile", &grant("artifact.find")).await.ok();
         let node = world.fake("hostile", json!({})).await;
-        let answers = asked(&node, &[json!({ "do": "find", "name": "fw" }), tell(1)]).await;
+        let answers = node.asked(&[json!({ "do": "find", "name": "fw" }), tell(1)]).await;
         assert_eq!((answers[0].ends_with(" fw 1"), answers[1].as_str(), server.asked().len()), (true, "wrought.NotGranted", 0));
         api.activate("hostile", &grant("artifact")).await.ok();
-        let answers = asked(&node, &[tell(16), tell(17)]).await;
+        let answers = node.asked(&[tell(16), tell(17)]).await;
         assert!(answers[0].starts_with("200 "), "{answers:?}");
         assert_eq!((answers[1].as_str(), server.asked().len()), ("artifact.TooMany", 1));
     });

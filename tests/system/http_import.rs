@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wrought_drivers::shipped;
 
-use crate::support::{Api, HostConfig, Node, Outside, Setup, World, run};
+use crate::support::{Api, HostConfig, Outside, Setup, World, run};
 
 const TOKEN: &str = "Bearer canary-token-7c11e0";
 
@@ -21,16 +21,6 @@ async fn install(api: &Api, destinations: &[String]) {
     let mut grant: Vec<String> = pushed["requested"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     grant.extend(destinations.iter().map(|destination| format!("http={destination}")));
     api.activate("hostile", &json!({ "digest": pushed["digest"], "grant": grant })).await.ok();
-}
-
-/// A node whose driver asks for these, in this order; what it was answered.
-async fn asked(node: &Node<'_>, requests: &[Value]) -> Vec<String> {
-    node.patch("/extra/hostile_outside", json!(requests)).await;
-    let deployed = node.deploy().await;
-    let answers = deployed["driver_internal_info"]["root_uuid_or_disk_id"].as_str().unwrap().to_owned();
-    node.provision("deleted").await;
-    node.reach("available").await;
-    answers.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn get(url: &str) -> Value {
@@ -81,7 +71,7 @@ fn a_driver_talks_to_what_it_was_granted_and_to_nothing_else() {
         ] {
             cases.push((json!({ "do": "get", "url": url, "headers": {name: value} }), code.into()));
         }
-        let answers = asked(&node, &cases.iter().map(|(request, _)| request.clone()).collect::<Vec<_>>()).await;
+        let answers = node.asked(&cases.iter().map(|(request, _)| request.clone()).collect::<Vec<_>>()).await;
         let expected: Vec<&str> = cases.iter().map(|(_, answer)| answer.as_str()).collect();
         assert_eq!(answers, expected);
         assert_eq!(other.asked(), Vec::<String>::new());
@@ -104,7 +94,7 @@ fn no_grant_opens_the_host_itself_and_what_is_around_it() {
             urls.push(format!("http://{host}:{port}/plain"));
         }
         urls.push("http://169.254.169.254/latest/meta-data".into());
-        let answers = asked(&node, &urls.iter().map(|url| get(url)).collect::<Vec<_>>()).await;
+        let answers = node.asked(&urls.iter().map(|url| get(url)).collect::<Vec<_>>()).await;
         for (url, answer) in urls.iter().zip(&answers) {
             assert_eq!(answer, "http.AddressDenied", "{url}");
         }
@@ -130,7 +120,7 @@ fn redirects_are_judged_by_address_too_and_the_hosts_own_api_stays_closed() {
             get(&format!("{api}/v1/nodes")),
             json!({ "do": "delete", "url": format!("{api}/v1/nodes/{}", node.uuid) }),
         ];
-        assert_eq!(asked(&node, &requests).await, ["http.AddressDenied"; 5]);
+        assert_eq!(node.asked(&requests).await, ["http.AddressDenied"; 5]);
     });
 }
 
@@ -155,7 +145,7 @@ fn a_secret_goes_where_it_belongs_and_comes_back_nowhere() {
             with(&home.url, "Bearer secret-ref:http-acme"),
             json!({ "do": "get", "url": format!("{}/rest", home.url), "headers": {"authorization": "secret-ref:http-acme"} }),
         ];
-        let answers = asked(&node, &requests).await;
+        let answers = node.asked(&requests).await;
         assert_eq!(
             answers,
             [
@@ -200,7 +190,7 @@ fn a_grant_of_http_says_where_to() {
         // Granted as a whole it leads nowhere.
         install(api, &[]).await;
         let node = world.fake("hostile", json!({})).await;
-        assert_eq!(asked(&node, &[get("http://192.0.2.1/"), get("http://192.0.2.1/")]).await, ["wrought.NotGranted"; 2]);
+        assert_eq!(node.asked(&[get("http://192.0.2.1/"), get("http://192.0.2.1/")]).await, ["wrought.NotGranted"; 2]);
         let trail = api.get(&format!("/wrought/v1/audit?object=node/{}", node.uuid)).await.ok();
         let denied = trail["audit"].as_array().unwrap().iter().find(|record| record["outcome"] == "denied").unwrap();
         assert_eq!((&denied["verb"], &denied["detail"]["count"]), (&json!("http.get"), &json!(2)), "{trail}");

@@ -364,6 +364,20 @@ fn what_is_revoked_is_not_gone_back_to() {
 }
 
 #[test]
+fn a_version_that_serves_again_after_a_revocation_is_on_trial_no_more() {
+    run(async {
+        let world = World::new(Setup { servers: 0, ..Setup::default() }).await;
+        let one = install(world.api(), "1.0.0", "good").await;
+        let two = install(world.api(), "2.0.0", "good").await;
+        decide(world.api(), "stamp", "canary", json!({"digest": one, "percent": 10})).await.ok();
+        let body = json!({"digest": two, "reason": "it burns", "rollback": true});
+        world.api().call(Method::POST, "/wrought/v1/revocations", &body).await.ok();
+        let shown = shown(world.api(), "stamp").await;
+        assert_eq!((&shown["active"]["digest"], &shown["canary"], &shown["former"]), (&json!(one), &Value::Null, &json!([])));
+    });
+}
+
+#[test]
 fn operations_that_waited_on_a_revoked_version_end_after_a_kill_too() {
     run(async {
         let mut world = World::new(Setup { servers: 0, ..Setup::default() }).await;

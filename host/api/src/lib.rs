@@ -24,6 +24,7 @@ mod ports;
 mod service;
 mod versions;
 pub mod wrought_artifacts;
+pub mod wrought_audit;
 pub mod wrought_drivers;
 pub mod wrought_journal;
 pub mod wrought_limits;
@@ -67,6 +68,7 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(conductors::routes())
         .merge(absent::routes())
         .merge(wrought_artifacts::routes())
+        .merge(wrought_audit::routes())
         .merge(wrought_drivers::routes())
         .merge(wrought_journal::routes())
         .merge(wrought_limits::routes())

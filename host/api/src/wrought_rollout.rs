@@ -1,4 +1,4 @@
-//! Wrought's own API: what is decided about drivers, and the audit. Decisions are for administrators.
+//! Wrought's own API: what is decided about drivers. For administrators.
 //!
 //! | request | body | answer |
 //! |---|---|---|
@@ -10,33 +10,25 @@
 //! | `POST /wrought/v1/drivers/{name}/resume` | | the same |
 //! | `POST /wrought/v1/drivers/{name}/grant`, `.../ungrant` | `grant`: such as `power`, `power.get` or `http=GET@https://files.example.com` | the same |
 //! | `POST /wrought/v1/revocations` | `digest`, `reason`; `rollback`: whether the versions before it serve again | 200, `drivers`, `operations` (how many are ended), `warnings` |
-//! | `GET /wrought/v1/drivers/{name}/events?after=&limit=` | | 200, `audit`: what was decided about the driver |
-//! | `GET /wrought/v1/audit?object=&verb=&after=&limit=` | | 200, `audit`: the latest records, or those after a number |
 //!
 //! Every decision takes a `reason`, which the audit keeps. Errors are those of [`wrought_drivers`](crate::wrought_drivers).
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Extension, Json, Router};
-use http::{StatusCode, Uri};
-use serde::Deserialize;
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wrought_conductor::DriverDecision;
 use wrought_domain::{Map, Principal};
-use wrought_storage::{AuditQuery, MAX_AUDIT};
 
 use crate::Api;
 use crate::call::{Unread, read};
 use crate::wrought_drivers::{Refused, named};
-use crate::wrought_journal::query;
 
 /// What one request may grant.
 const MAX_GRANTS: usize = 100;
-
-/// Records in a list that says no number.
-const DEFAULT_LIMIT: u32 = 100;
 
 /// The routes.
 pub(crate) fn routes() -> Router<Api> {
@@ -49,9 +41,7 @@ pub(crate) fn routes() -> Router<Api> {
     }
     routes
         .route("/wrought/v1/drivers/{name}/canary", post(taking("canary")).delete(taking("stop-canary")))
-        .route("/wrought/v1/drivers/{name}/events", get(events))
         .route("/wrought/v1/revocations", post(revoke))
-        .route("/wrought/v1/audit", get(audit))
 }
 
 async fn decide(
@@ -92,39 +82,4 @@ fn from<T: DeserializeOwned>(asked: Map) -> Result<T, Refused> {
 async fn revoke(State(api): State<Api>, Extension(who): Extension<Principal>, body: Body) -> Result<Json<Value>, Refused> {
     let asked = from(object(&api, body).await?)?;
     Ok(Json(api.service.revoke_driver(&who, asked).await?))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    object: Option<String>,
-    verb: Option<String>,
-    after: Option<u64>,
-    limit: Option<u32>,
-}
-
-impl Asked {
-    fn query(self) -> Result<AuditQuery, Refused> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if limit == 0 {
-            return Err(Refused::new(StatusCode::BAD_REQUEST, "limit: give a number of 1 or more"));
-        }
-        Ok(AuditQuery { object: self.object, verb: self.verb, after: self.after, limit: limit.min(MAX_AUDIT) })
-    }
-}
-
-async fn audit(State(api): State<Api>, Extension(who): Extension<Principal>, uri: Uri) -> Result<Json<Value>, Refused> {
-    let asked: Asked = query(&uri)?;
-    Ok(Json(api.service.audit_trail(&who, &asked.query()?).await?))
-}
-
-async fn events(
-    State(api): State<Api>,
-    Extension(who): Extension<Principal>,
-    Path(name): Path<String>,
-    uri: Uri,
-) -> Result<Json<Value>, Refused> {
-    let asked: Asked = query(&uri)?;
-    let object = Some(format!("driver/{}", named(&name)?));
-    Ok(Json(api.service.audit_trail(&who, &Asked { object, ..asked }.query()?).await?))
 }

@@ -13,11 +13,9 @@ use wrought_engine::Operation;
 use wrought_storage::{AuditQuery, AuditRecord, StoreError};
 
 use crate::conductor::Conductor;
+use crate::house::PURGE_PAUSE;
 use crate::refusal::administrator;
 use crate::{Refusal, convert};
-
-/// Between two batches of a purge, so that it never holds up the work.
-const PURGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What was denied in calls of no operation, such as `validate`, is noted again after so long.
 const AGAIN: Duration = Duration::from_secs(60);

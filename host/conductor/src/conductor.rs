@@ -310,12 +310,16 @@ impl Conductor {
             }
             // What a revoked version answers leads to nothing any more; while a call of it is in flight, its next host call ends it.
             let revoked = matches!(event, Event::Revoked(_)) || tag.is_some() && matches!(event, Event::Returned(_));
+            let stripped;
             let (event, seen) = match self.revoked_pin(&held.operation).filter(|_| revoked) {
                 Some(_) if tag.is_none() && held.operation.waiting.is_none() => return Err(Impossible::Late.into()),
-                Some(text) => (Event::Revoked(text), seen.clone().without_findings()),
+                Some(text) => {
+                    stripped = seen.clone().without_findings();
+                    (Event::Revoked(text), &stripped)
+                }
                 // Another operation holds the node by now.
                 None if matches!(event, Event::Revoked(_)) => return Err(Impossible::Late.into()),
-                None => (event.clone(), seen.clone()),
+                None => (event.clone(), &seen),
             };
             let before = Lifecycle { node: held.node.clone(), operation: Some(held.operation.clone()) };
             let mut lifecycle = before.clone();

@@ -14,7 +14,7 @@ const ALIVE: Duration = Duration::from_secs(5);
 const PURGE: Duration = Duration::from_secs(600);
 
 /// Between two batches of a purge, so that it never holds up the work.
-const PURGE_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const PURGE_PAUSE: Duration = Duration::from_millis(50);
 
 impl Conductor {
     /// Starts the host's own chores; they end when it stops.

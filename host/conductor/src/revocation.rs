@@ -61,6 +61,8 @@ impl Conductor {
                 let former = if rollback { Some(self.former(name, &in_force, None).await) } else { None };
                 match former {
                     Some(Ok((_, driver))) => {
+                        rollout.succeed(None, &driver.digest);
+                        in_force.canary = in_force.canary.filter(|_| rollout.canary.is_some());
                         store.active = Some(Some(driver.digest.clone()));
                         in_force.active = Some(driver);
                     }

@@ -1,9 +1,12 @@
 //! Uploads that were refused, and versions that are deleted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
+mod common;
+
+use common::record;
 use serde_json::json;
 use wrought_domain::{Digest, DriverName};
-use wrought_storage::{AuditRecord, Decision, DriverRejection, DriverStatus, DriverVersion, Durability, Store, StoreError};
+use wrought_storage::{Decision, DriverRejection, DriverStatus, DriverVersion, Durability, Store, StoreError};
 
 fn name(name: &str) -> DriverName {
     name.parse().unwrap()
@@ -42,19 +45,9 @@ fn version(driver: &str, number: u8) -> DriverVersion {
 }
 
 async fn decide(store: &Store, active: Option<&Digest>, status: Option<(&Digest, DriverStatus)>) {
-    let record = AuditRecord {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        principal: "ada".into(),
-        source: None,
-        verb: "driver.activate".into(),
-        object: "driver/acme".into(),
-        outcome: "done".into(),
-        reason: String::new(),
-        detail: json!({}),
-    };
     let statuses = status.map(|(digest, status)| (digest.clone(), status)).into_iter().collect();
     let active = active.map(|digest| Some(digest.clone()));
-    store.decide(Decision { active, statuses, ..Decision::new(name("acme"), record) }).await.unwrap();
+    store.decide(Decision { active, statuses, ..Decision::new(name("acme"), record("driver.activate")) }).await.unwrap();
 }
 
 #[tokio::test]

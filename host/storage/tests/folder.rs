@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{admin, node, open};
+use common::{admin, node, open, record};
 use sqlx::{ConnectOptions, Connection};
 use wrought_domain::{Digest, DriverName};
-use wrought_storage::{AuditRecord, Decision, DriverStatus, DriverVersion, Durability, NodeFilter, NodeQuery, NodeRef, Store, StoreError};
+use wrought_storage::{Decision, DriverStatus, DriverVersion, Durability, NodeFilter, NodeQuery, NodeRef, Store, StoreError};
 
 #[tokio::test]
 async fn a_folder_belongs_to_one_process_at_a_time() {
@@ -147,19 +147,16 @@ async fn one_version_of_a_driver_is_in_force() {
     assert_eq!(store.driver_versions(None).await.unwrap().len(), 3);
 
     let decide = async |digest: &Digest, status: Option<DriverStatus>| {
-        let record = AuditRecord {
-            at: jiff::Timestamp::now(),
-            principal: "ada".into(),
-            source: None,
-            verb: "driver.activate".into(),
-            object: "driver/acme".into(),
-            outcome: "done".into(),
-            reason: String::new(),
-            detail: serde_json::json!({}),
-        };
         let statuses = status.map(|status| (one.digest.clone(), status)).into_iter().collect();
         let grants = Some(vec!["power".into(), "boot".into(), "power".into()]);
-        store.decide(Decision { active: Some(Some(digest.clone())), statuses, grants, ..Decision::new(name.clone(), record) }).await
+        store
+            .decide(Decision {
+                active: Some(Some(digest.clone())),
+                statuses,
+                grants,
+                ..Decision::new(name.clone(), record("driver.activate"))
+            })
+            .await
     };
     let statuses = async || store.driver_versions(Some(&name)).await.unwrap().into_iter().map(|v| v.status).collect::<Vec<_>>();
     decide(&one.digest, None).await.unwrap();

@@ -1,6 +1,9 @@
 //! Decisions about drivers, and the audit.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod common;
+
+use common::record;
 use jiff::Timestamp;
 use serde_json::json;
 use wrought_domain::rollout::Rollout;
@@ -13,19 +16,6 @@ fn name() -> DriverName {
 
 fn digest(byte: u8) -> Digest {
     format!("sha256:{}", format!("{byte:02x}").repeat(32)).parse().unwrap()
-}
-
-fn record(verb: &str) -> AuditRecord {
-    AuditRecord {
-        at: Timestamp::now(),
-        principal: "ada".into(),
-        source: Some("192.0.2.7".into()),
-        verb: verb.into(),
-        object: "driver/acme".into(),
-        outcome: "done".into(),
-        reason: "because".into(),
-        detail: json!({"n": 1}),
-    }
 }
 
 async fn with_versions() -> (tempfile::TempDir, Store) {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, OperationId, Principal};
 use wrought_engine::{Advance, HistoryEntry, Kind, Lifecycle, Request, Settings, Severity, Wipe};
-use wrought_storage::{Durability, Held, LockRequest, Store};
+use wrought_storage::{AuditRecord, Durability, Held, LockRequest, Store};
 
 pub async fn open(dir: &tempfile::TempDir) -> Store {
     Store::open(dir.path(), Durability::Normal).await.unwrap()
@@ -18,6 +18,20 @@ pub fn admin() -> Principal {
 
 pub fn member(project: &str) -> Principal {
     Principal { user: "u".into(), project: Some(project.into()), roles: vec!["member".into()], source: None }
+}
+
+/// A record of the audit about the driver `acme`.
+pub fn record(verb: &str) -> AuditRecord {
+    AuditRecord {
+        at: Timestamp::now(),
+        principal: "ada".into(),
+        source: Some("192.0.2.7".into()),
+        verb: verb.into(),
+        object: "driver/acme".into(),
+        outcome: "done".into(),
+        reason: "because".into(),
+        detail: serde_json::json!({"n": 1}),
+    }
 }
 
 pub fn node(name: &str) -> Node {
