@@ -2,53 +2,82 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A function that drivers export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "documented in wit/")]
-pub enum Function {
-    Validate,
-    Prepare,
-    TearDown,
-    CleanUp,
-    TakeOver,
-    GetDeploySteps,
-    ExecuteDeployStep,
-    PrepareCleaning,
-    GetCleanSteps,
-    ExecuteCleanStep,
-    TearDownCleaning,
+macro_rules! functions {
+    ($($case:ident = $interface:literal $name:literal),+ $(,)?) => {
+        /// A function that drivers export.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[allow(missing_docs, reason = "documented in wit/")]
+        pub enum Function { $($case),+ }
+
+        impl Function {
+            /// Every function.
+            pub const ALL: &'static [Function] = &[$(Function::$case),+];
+
+            /// The exported interface that holds it.
+            pub fn interface(self) -> &'static str {
+                match self { $(Function::$case => $interface),+ }
+            }
+
+            /// Its name in the contract.
+            pub fn name(self) -> &'static str {
+                match self { $(Function::$case => $name),+ }
+            }
+        }
+    };
+}
+
+functions! {
+    Validate = "deploy" "validate",
+    Prepare = "deploy" "prepare",
+    TearDown = "deploy" "tear-down",
+    CleanUp = "deploy" "clean-up",
+    TakeOver = "deploy" "take-over",
+    GetDeploySteps = "deploy-steps" "get-deploy-steps",
+    ExecuteDeployStep = "deploy-steps" "execute-deploy-step",
+    PrepareCleaning = "cleaning" "prepare-cleaning",
+    GetCleanSteps = "cleaning" "get-clean-steps",
+    ExecuteCleanStep = "cleaning" "execute-clean-step",
+    TearDownCleaning = "cleaning" "tear-down-cleaning",
+    PrepareService = "servicing" "prepare-service",
+    GetServiceSteps = "servicing" "get-service-steps",
+    ExecuteServiceStep = "servicing" "execute-service-step",
+    TearDownService = "servicing" "tear-down-service",
+    GetVerifySteps = "verify" "get-verify-steps",
+    ExecuteVerifyStep = "verify" "execute-verify-step",
+    ValidateRescue = "rescue" "validate",
+    Rescue = "rescue" "rescue",
+    Unrescue = "rescue" "unrescue",
+    CleanUpRescue = "rescue" "clean-up",
+    ValidateInspection = "inspection" "validate",
+    InspectHardware = "inspection" "inspect-hardware",
+    AbortInspection = "inspection" "abort",
+    VendorMethods = "vendor-passthru" "methods",
+    VendorCall = "vendor-passthru" "call",
 }
 
 impl Function {
-    /// The exported interface that holds it.
-    pub fn interface(self) -> &'static str {
-        match self {
-            Function::Validate | Function::Prepare | Function::TearDown | Function::CleanUp | Function::TakeOver => "deploy",
-            Function::GetDeploySteps | Function::ExecuteDeployStep => "deploy-steps",
-            Function::PrepareCleaning | Function::GetCleanSteps | Function::ExecuteCleanStep | Function::TearDownCleaning => "cleaning",
-        }
-    }
-
-    /// Its name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Function::Validate => "validate",
-            Function::Prepare => "prepare",
-            Function::TearDown => "tear-down",
-            Function::CleanUp => "clean-up",
-            Function::TakeOver => "take-over",
-            Function::GetDeploySteps => "get-deploy-steps",
-            Function::ExecuteDeployStep => "execute-deploy-step",
-            Function::PrepareCleaning => "prepare-cleaning",
-            Function::GetCleanSteps => "get-clean-steps",
-            Function::ExecuteCleanStep => "execute-clean-step",
-            Function::TearDownCleaning => "tear-down-cleaning",
-        }
-    }
-
-    /// Whether it may use effects.
+    /// Whether it may use effects. `vendor-passthru.call` may where its method says so, and then it runs as an operation.
     pub fn may_use_effects(self) -> bool {
-        !matches!(self, Function::Validate | Function::GetDeploySteps | Function::GetCleanSteps)
+        !self.lists_steps()
+            && !matches!(self, Function::Validate | Function::ValidateRescue | Function::ValidateInspection | Function::VendorMethods)
+    }
+
+    /// Whether it answers with the steps that a driver offers.
+    pub fn lists_steps(self) -> bool {
+        matches!(self, Function::GetDeploySteps | Function::GetCleanSteps | Function::GetServiceSteps | Function::GetVerifySteps)
+    }
+
+    /// Whether it executes one step.
+    pub fn executes_step(self) -> bool {
+        matches!(
+            self,
+            Function::ExecuteDeployStep | Function::ExecuteCleanStep | Function::ExecuteServiceStep | Function::ExecuteVerifyStep
+        )
+    }
+
+    /// Whether it checks a node and changes nothing.
+    pub fn validates(self) -> bool {
+        matches!(self, Function::Validate | Function::ValidateRescue | Function::ValidateInspection)
     }
 }

@@ -10,6 +10,7 @@ pub mod lock;
 pub mod mask;
 pub mod node;
 pub mod patch;
+pub mod plan;
 pub mod port;
 pub mod principal;
 pub mod rollout;

@@ -1,6 +1,4 @@
-//! Deploy and clean steps, and how a plan is made of them.
-//!
-//! Source: Ironic's `conductor/steps.py`: order by priority, then by interface.
+//! Steps: what drivers offer, what is asked for, and which arguments they take. Plans are made of them in [`crate::plan`].
 
 use std::fmt;
 
@@ -64,15 +62,60 @@ pub struct Step {
     pub abortable: bool,
     /// Whether the machine must be booted into the agent.
     pub requires_ramdisk: bool,
+    /// Whether the machine has to be rebooted into the agent after it.
+    #[serde(default)]
+    pub reboot_requested: bool,
     /// What it takes.
     #[serde(default)]
     pub arguments: Vec<Argument>,
     /// What it is given.
     #[serde(default)]
     pub args: Map,
-    /// The driver that offers it, among those of the node.
+    /// The driver that offers it, among those of the node. Nothing for steps that the host itself executes.
     #[serde(default)]
     pub offered_by: Option<crate::DriverName>,
+    /// Executed on the node's children in its stead.
+    #[serde(default)]
+    pub children: Option<Children>,
+}
+
+/// The children of a node that a step is executed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Children {
+    /// Every node whose `parent_node` is this node.
+    All,
+    /// These of them (`limit_child_node_execution`).
+    Only(Vec<uuid::Uuid>),
+}
+
+/// What the host itself executes in the place of a driver, whatever the step's interface (Ironic's reserved steps).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// `power_on`.
+    PowerOn,
+    /// `power_off`.
+    PowerOff,
+    /// `reboot`: off and on.
+    Reboot,
+    /// `hold`: rest until an operator says `unhold`.
+    Hold,
+    /// `wait`: for `args.seconds`, or for the agent's next heartbeat.
+    Wait,
+}
+
+impl Reserved {
+    /// The reserved step of this name.
+    pub fn named(step: &str) -> Option<Self> {
+        Some(match step {
+            "power_on" => Self::PowerOn,
+            "power_off" => Self::PowerOff,
+            "reboot" => Self::Reboot,
+            "hold" => Self::Hold,
+            "wait" => Self::Wait,
+            _ => return None,
+        })
+    }
 }
 
 /// A step that an API user asks for.
@@ -88,6 +131,9 @@ pub struct StepCall {
     /// Deploy steps only: where it comes in the plan; 0 removes the driver's step of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
+    /// Executed on the node's children in its stead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<Children>,
 }
 
 // Arguments may be secrets, such as the password of a set-up.
@@ -157,12 +203,43 @@ pub enum PlanError {
         /// The argument.
         argument: String,
     },
+    /// The operator denies the step.
+    #[error("the step {interface}.{step} is not allowed")]
+    Denied {
+        /// The step's interface.
+        interface: String,
+        /// The step's name.
+        step: String,
+    },
+    /// A step of a deployment is named twice.
+    #[error("the step {interface}.{step} is named more than once")]
+    Twice {
+        /// The step's interface.
+        interface: String,
+        /// The step's name.
+        step: String,
+    },
+    /// The core step of a deployment is asked for.
+    #[error("the core step deploy.deploy can not be requested; it can only be disabled with priority 0")]
+    Core,
+}
+
+impl StepCall {
+    /// Whether both ask for the same step, whatever their arguments.
+    pub fn names(&self, other: &StepCall) -> bool {
+        self.interface == other.interface && self.step == other.step
+    }
 }
 
 impl Step {
     /// `interface.step`, for people.
     pub fn id(&self) -> String {
         format!("{}.{}", self.interface, self.step)
+    }
+
+    /// What the host executes itself, if this is such a step.
+    pub fn reserved(&self) -> Option<Reserved> {
+        Reserved::named(&self.step)
     }
 
     /// Whether both are the same step, whatever their priority.
@@ -187,143 +264,5 @@ impl Step {
             Some(a) => Err(PlanError::MissingArgument { interface, step, argument: a.name.clone() }),
             None => Ok(()),
         }
-    }
-
-    fn asked(&self, call: &StepCall) -> Self {
-        Step { args: call.args.clone(), priority: call.priority.unwrap_or(self.priority), ..self.clone() }
-    }
-}
-
-/// Ties between equal priorities are broken by interface, higher first.
-fn interface_priority(interface: &str) -> u32 {
-    match interface {
-        "vendor" => 7,
-        "power" => 6,
-        "management" => 5,
-        "firmware" => 4,
-        "deploy" => 3,
-        "bios" => 2,
-        "raid" => 1,
-        _ => 0,
-    }
-}
-
-/// Sorts by priority, then by interface, higher first; equal steps keep their order.
-pub fn sort(steps: &mut [Step]) {
-    steps.sort_by_key(|step| std::cmp::Reverse((step.priority, interface_priority(&step.interface))));
-}
-
-fn find<'a>(offered: &'a [Step], call: &StepCall) -> Result<&'a Step, PlanError> {
-    offered.iter().find(|s| s.is(&call.interface, &call.step)).ok_or_else(|| PlanError::UnknownStep {
-        interface: call.interface.clone(),
-        step: call.step.clone(),
-        offered: offered.iter().map(Step::id).collect::<Vec<_>>().join(", "),
-    })
-}
-
-/// The steps of an automated cleaning: all with a priority, in order.
-pub fn automated(offered: &[Step]) -> Vec<Step> {
-    let mut plan: Vec<Step> = offered.iter().filter(|s| s.priority > 0).cloned().collect();
-    sort(&mut plan);
-    plan
-}
-
-/// The steps of a manual cleaning: as asked for, in the given order.
-///
-/// # Errors
-/// A step that nobody offers, or arguments that it does not take.
-pub fn manual(offered: &[Step], asked: &[StepCall]) -> Result<Vec<Step>, PlanError> {
-    asked
-        .iter()
-        .map(|call| {
-            let step = find(offered, call)?;
-            step.check_args(&call.args)?;
-            Ok(step.asked(call))
-        })
-        .collect()
-}
-
-/// The steps of a deployment: the driver's, with those replaced, added or (priority 0) removed
-/// that the user asked for. While the agent is not up yet, steps that nobody offers so far are
-/// left out (`complete` is false); the agent may offer them later.
-///
-/// # Errors
-/// As [`manual`]; an unknown step only when `complete`.
-pub fn deployment(offered: &[Step], asked: &[StepCall], complete: bool) -> Result<Vec<Step>, PlanError> {
-    let mut plan: Vec<Step> = offered.iter().filter(|s| !asked.iter().any(|call| s.is(&call.interface, &call.step))).cloned().collect();
-    for call in asked {
-        match find(offered, call) {
-            Ok(step) => {
-                if call.priority != Some(0) {
-                    step.check_args(&call.args)?;
-                }
-                plan.push(step.asked(call));
-            }
-            Err(_) if !complete => {}
-            Err(unknown) => return Err(unknown),
-        }
-    }
-    Ok(automated(&plan))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn step(interface: &str, name: &str, priority: u32) -> Step {
-        Step {
-            interface: interface.into(),
-            step: name.into(),
-            priority,
-            abortable: true,
-            requires_ramdisk: true,
-            arguments: vec![Argument { name: "level".into(), description: String::new(), required: false, kind: ArgumentType::Integer }],
-            args: Map::new(),
-            offered_by: None,
-        }
-    }
-
-    fn call(interface: &str, name: &str, priority: Option<u32>, args: serde_json::Value) -> StepCall {
-        StepCall { interface: interface.into(), step: name.into(), args: args.as_object().cloned().unwrap_or_default(), priority }
-    }
-
-    fn ids(plan: &[Step]) -> Vec<String> {
-        plan.iter().map(Step::id).collect()
-    }
-
-    #[test]
-    fn steps_are_ordered_by_priority_then_by_interface() {
-        let offered = [step("raid", "a", 10), step("vendor", "b", 10), step("deploy", "c", 99), step("bios", "off", 0)];
-        assert_eq!(ids(&automated(&offered)), ["deploy.c", "vendor.b", "raid.a"]);
-    }
-
-    #[test]
-    fn a_manual_plan_keeps_the_given_order_and_refuses_what_nobody_offers() {
-        let offered = [step("deploy", "a", 1), step("bios", "b", 9)];
-        let plan = manual(&offered, &[call("deploy", "a", None, json!({"level": 2})), call("bios", "b", None, json!({}))]).unwrap();
-        assert_eq!(ids(&plan), ["deploy.a", "bios.b"]);
-        assert_eq!(plan[0].args["level"], 2);
-        let refused = manual(&offered, &[call("deploy", "erase", None, json!({}))]).unwrap_err();
-        assert_eq!(refused.to_string(), "node does not support step deploy.erase; it offers: deploy.a, bios.b");
-    }
-
-    #[test]
-    fn arguments_are_checked_against_the_declaration() {
-        let offered = [step("deploy", "a", 1)];
-        let wrong = manual(&offered, &[call("deploy", "a", None, json!({"level": "high"}))]);
-        assert!(matches!(wrong, Err(PlanError::WrongArgument { .. })));
-        let unexpected = manual(&offered, &[call("deploy", "a", None, json!({"speed": 1}))]);
-        assert!(matches!(unexpected, Err(PlanError::UnexpectedArgument { .. })));
-    }
-
-    #[test]
-    fn user_steps_replace_add_and_remove_deploy_steps() {
-        let offered = [step("deploy", "deploy", 100), step("deploy", "write_image", 80), step("raid", "apply", 0)];
-        let asked = [call("deploy", "write_image", Some(0), json!({})), call("raid", "apply", Some(95), json!({}))];
-        assert_eq!(ids(&deployment(&offered, &asked, true).unwrap()), ["deploy.deploy", "raid.apply"]);
-        let later = [call("vendor", "in_band", Some(90), json!({}))];
-        assert_eq!(ids(&deployment(&offered, &later, false).unwrap()), ["deploy.deploy", "deploy.write_image"]);
-        assert!(deployment(&offered, &later, true).is_err());
     }
 }

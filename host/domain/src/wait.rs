@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::{NodeId, OperationId};
+
 /// What must be true for a waiting operation to go on (`wit/wait.wit`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,6 +48,22 @@ pub enum Condition {
         /// Heartbeats before do not count.
         since: Timestamp,
     },
+    /// It is the operation's turn: the operator's limit on concurrent operations has room for it.
+    Turn,
+    /// An operator says `unhold`.
+    Unhold,
+    /// The agent has posted what it found on the machine since this moment.
+    InspectionData {
+        /// What was posted before does not count.
+        since: Timestamp,
+    },
+    /// An operation on another node, a child of this one, has ended.
+    Operation {
+        /// The other node.
+        node: NodeId,
+        /// The operation.
+        id: OperationId,
+    },
     /// Any of these.
     Any(Vec<Condition>),
 }
@@ -65,8 +83,19 @@ impl Condition {
         match self {
             Condition::Power { .. } | Condition::AgentCommand { .. } | Condition::Lock { .. } => true,
             Condition::Exclusive | Condition::BmcTask { .. } | Condition::ArtifactPush { .. } => true,
+            Condition::Operation { .. } => true,
             Condition::AgentBooted | Condition::Until { .. } | Condition::Heartbeat { .. } => false,
+            Condition::Turn | Condition::Unhold | Condition::InspectionData { .. } => false,
             Condition::Any(any) => any.iter().any(Condition::needs_polling),
+        }
+    }
+
+    /// Whether the agent is what is waited for: then the operator's call-back time-out holds, and each heartbeat begins it anew.
+    pub fn waits_for_agent(&self) -> bool {
+        match self {
+            Condition::AgentBooted | Condition::AgentCommand { .. } | Condition::Heartbeat { .. } => true,
+            Condition::Any(any) => any.iter().any(Condition::waits_for_agent),
+            _ => false,
         }
     }
 
