@@ -15,6 +15,7 @@ pub mod port;
 pub mod principal;
 pub mod rollout;
 pub mod state;
+pub mod state_table;
 pub mod step;
 pub mod verb;
 pub mod wait;

@@ -246,6 +246,19 @@ impl Node {
     /// The event is not allowed in the node's state; nothing changes.
     pub fn apply(&mut self, event: Event, target: Option<ProvisionState>, now: Timestamp) -> Result<(), InvalidTransition> {
         let next = self.provision_state.after(event).ok_or(InvalidTransition { state: self.provision_state, event })?;
+        match (self.provision_state, next) {
+            (ProvisionState::InspectWait, ProvisionState::Inspecting) => {}
+            (_, ProvisionState::Inspecting) => {
+                self.inspection_started_at = Some(now);
+                self.inspection_finished_at = None;
+            }
+            (ProvisionState::Inspecting | ProvisionState::InspectWait, ProvisionState::Manageable) => {
+                self.inspection_started_at = None;
+                self.inspection_finished_at = Some(now);
+            }
+            (_, ProvisionState::InspectFailed) => self.inspection_started_at = None,
+            _ => {}
+        }
         self.provision_state = next;
         self.target_provision_state = if next.is_stable() { None } else { target.or(next.default_target()) };
         self.provision_updated_at = Some(now);

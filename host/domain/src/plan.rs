@@ -4,8 +4,49 @@
 
 use std::collections::BTreeMap;
 
-use crate::Map;
 use crate::step::{Argument, ArgumentType, PlanError, Reserved, Step, StepCall};
+use crate::{DriverName, Map};
+
+/// What one driver of a node offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The driver.
+    pub driver: DriverName,
+    /// By which of the node's interfaces it was chosen: `deploy` (also as the base of a deploy driver) or a step driver's, such
+    /// as `raid`.
+    pub interfaces: Vec<String>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+}
+
+impl Offer {
+    /// A deploy driver may offer steps of every interface, a step driver those of the interfaces that it was chosen for.
+    fn counts(&self, step: &Step) -> bool {
+        self.owns(&step.interface) || self.interfaces.iter().any(|chosen| chosen == "deploy")
+    }
+
+    fn owns(&self, interface: &str) -> bool {
+        self.interfaces.iter().any(|chosen| chosen == interface)
+    }
+}
+
+/// What all drivers of a node offer together, the deploy driver first, then its bases, then step drivers. Of the same step of
+/// two drivers the one counts whose driver was chosen for the step's own interface, else the first.
+pub fn merged(offers: &[Offer]) -> Vec<Step> {
+    let mut all: Vec<(bool, Step)> = Vec::new();
+    for offer in offers {
+        for step in offer.steps.iter().filter(|step| offer.counts(step)) {
+            let own = step.interface != "deploy" && offer.owns(&step.interface);
+            let new = Step { offered_by: Some(offer.driver.clone()), ..step.clone() };
+            match all.iter_mut().find(|(_, known)| known.is(&new.interface, &new.step)) {
+                None => all.push((own, new)),
+                Some(known) if own && !known.0 => *known = (own, new),
+                Some(_) => {}
+            }
+        }
+    }
+    all.into_iter().map(|(_, step)| step).collect()
+}
 
 /// What an operator rules about the steps of one kind of operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,9 +68,7 @@ impl Policy {
     /// What drivers offer, as far as the operator lets it count.
     fn of_offered(&self, offered: &[Step]) -> Vec<Step> {
         let allowed = offered.iter().filter(|step| !self.denies(&step.interface, &step.step));
-        allowed
-            .map(|step| Step { priority: self.priorities.get(&step.id()).copied().unwrap_or(step.priority), ..step.clone() })
-            .collect()
+        allowed.map(|step| Step { priority: self.priorities.get(&step.id()).copied().unwrap_or(step.priority), ..step.clone() }).collect()
     }
 
     /// Refuses the first request for a step that is never executed.
@@ -61,7 +100,19 @@ fn interface_priority(interface: &str) -> u32 {
 /// The same for verify steps, which any interface may have.
 fn verify_priority(interface: &str) -> u32 {
     const ORDER: [&str; 13] = [
-        "rescue", "console", "storage", "network", "vendor", "raid", "bios", "boot", "deploy", "inspect", "firmware", "management", "power",
+        "rescue",
+        "console",
+        "storage",
+        "network",
+        "vendor",
+        "raid",
+        "bios",
+        "boot",
+        "deploy",
+        "inspect",
+        "firmware",
+        "management",
+        "power",
     ];
     let place = ORDER.iter().position(|known| *known == interface).and_then(|place| u32::try_from(place).ok());
     place.map_or(0, |place| place.saturating_add(1))
@@ -114,8 +165,11 @@ fn own(call: &StepCall) -> Step {
 fn given(offered: &[Step], call: &StepCall) -> Result<Step, PlanError> {
     let step = find(offered, call)?;
     let elsewhere = call.children.is_some() && step.reserved().is_none();
-    if call.priority != Some(0) && !elsewhere {
-        step.check_args(&call.args)?;
+    match step.check_args(&call.args) {
+        _ if elsewhere => {}
+        // What is switched off needs nothing.
+        Err(PlanError::MissingArgument { .. }) if call.priority == Some(0) => {}
+        checked => checked?,
     }
     let priority = call.priority.unwrap_or(step.priority);
     Ok(Step { args: call.args.clone(), priority, children: call.children.clone(), ..step })
@@ -163,7 +217,9 @@ pub fn deployment(
     let of_templates = templates.iter().filter(|call| !user.iter().any(|other| other.names(call)));
     let asked: Vec<&StepCall> = user.iter().chain(of_templates).collect();
     let offered = policy.of_offered(offered);
-    let untouched = offered.iter().filter(|step| !asked.iter().any(|call| step.is(&call.interface, &call.step)));
+    // What children are to do says nothing about the node itself.
+    let replaced = |step: &Step| asked.iter().any(|call| call.children.is_none() && step.is(&call.interface, &call.step));
+    let untouched = offered.iter().filter(|step| !replaced(step));
     let mut plan: Vec<Step> = untouched.cloned().collect();
     for call in asked {
         match given(&offered, call) {
@@ -187,7 +243,7 @@ pub fn check_deployment(user: &[StepCall], templates: &[StepCall], policy: &Poli
             if again && Reserved::named(&call.step).is_none() {
                 return Err(PlanError::Twice { interface: call.interface.clone(), step: call.step.clone() });
             }
-            if (&*call.interface, &*call.step) == CORE && call.priority != Some(0) {
+            if (&*call.interface, &*call.step) == CORE && call.children.is_none() && call.priority != Some(0) {
                 return Err(PlanError::Core);
             }
         }
@@ -216,7 +272,13 @@ mod tests {
     }
 
     fn call(interface: &str, name: &str, priority: Option<u32>, args: serde_json::Value) -> StepCall {
-        StepCall { interface: interface.into(), step: name.into(), args: args.as_object().cloned().unwrap_or_default(), priority, children: None }
+        StepCall {
+            interface: interface.into(),
+            step: name.into(),
+            args: args.as_object().cloned().unwrap_or_default(),
+            priority,
+            children: None,
+        }
     }
 
     fn ids(plan: &[Step]) -> Vec<String> {
@@ -232,7 +294,9 @@ mod tests {
     #[test]
     fn a_manual_plan_keeps_the_given_order_and_refuses_what_nobody_offers() {
         let offered = [step("deploy", "a", 1), step("bios", "b", 9)];
-        let plan = manual(&offered, &[call("deploy", "a", None, json!({"level": 2})), call("bios", "b", None, json!({}))], &Policy::default()).unwrap();
+        let plan =
+            manual(&offered, &[call("deploy", "a", None, json!({"level": 2})), call("bios", "b", None, json!({}))], &Policy::default())
+                .unwrap();
         assert_eq!(ids(&plan), ["deploy.a", "bios.b"]);
         assert_eq!(plan[0].args["level"], 2);
         let refused = manual(&offered, &[call("deploy", "erase", None, json!({}))], &Policy::default()).unwrap_err();

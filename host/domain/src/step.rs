@@ -225,9 +225,9 @@ pub enum PlanError {
 }
 
 impl StepCall {
-    /// Whether both ask for the same step, whatever their arguments.
+    /// Whether both ask for the same step of the same nodes, whatever their arguments.
     pub fn names(&self, other: &StepCall) -> bool {
-        self.interface == other.interface && self.step == other.step
+        self.interface == other.interface && self.step == other.step && self.children == other.children
     }
 }
 
