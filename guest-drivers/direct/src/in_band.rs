@@ -16,6 +16,7 @@ pub fn execute(kind: StepKind, step: &StepCall) -> Result<Outcome> {
     let (command, part) = match kind {
         StepKind::Deploy => ("execute_deploy_step", "deploy_step"),
         StepKind::Clean => ("execute_clean_step", "clean_step"),
+        StepKind::Service => ("execute_service_step", "service_step"),
     };
     let progress = Errand {
         name: &step.name(),

@@ -86,6 +86,66 @@ pub mod cleaning {
     });
 }
 
+/// Exports `servicing`.
+pub mod servicing {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/services",
+        runtime_path: "::wrought_sdk::__rt",
+        with: { "baremetal:deploy/types@0.1.0": crate::bindings::imports::baremetal::deploy::types },
+        default_bindings_module: "::wrought_sdk::bindings::servicing",
+        pub_export_macro: true,
+    });
+}
+
+/// Exports `verify`.
+pub mod verify {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/verifies",
+        runtime_path: "::wrought_sdk::__rt",
+        with: { "baremetal:deploy/types@0.1.0": crate::bindings::imports::baremetal::deploy::types },
+        default_bindings_module: "::wrought_sdk::bindings::verify",
+        pub_export_macro: true,
+    });
+}
+
+/// Exports `rescue`.
+pub mod rescue {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/rescues",
+        runtime_path: "::wrought_sdk::__rt",
+        with: { "baremetal:deploy/types@0.1.0": crate::bindings::imports::baremetal::deploy::types },
+        default_bindings_module: "::wrought_sdk::bindings::rescue",
+        pub_export_macro: true,
+    });
+}
+
+/// Exports `inspection`.
+pub mod inspection {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/inspects",
+        runtime_path: "::wrought_sdk::__rt",
+        with: { "baremetal:deploy/types@0.1.0": crate::bindings::imports::baremetal::deploy::types },
+        default_bindings_module: "::wrought_sdk::bindings::inspection",
+        pub_export_macro: true,
+    });
+}
+
+/// Exports `vendor-passthru`.
+pub mod vendor_passthru {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "baremetal:deploy/passes-through",
+        runtime_path: "::wrought_sdk::__rt",
+        with: { "baremetal:deploy/types@0.1.0": crate::bindings::imports::baremetal::deploy::types },
+        default_bindings_module: "::wrought_sdk::bindings::vendor_passthru",
+        pub_export_macro: true,
+    });
+}
+
 /// Exports `state-schema`.
 pub mod state_schema {
     wit_bindgen::generate!({

@@ -16,7 +16,7 @@
 /// export_driver!(Acme: deploy_steps);
 /// ```
 ///
-/// Interfaces: `deploy`, `deploy_steps`, `cleaning`, `state_schema`.
+/// Interfaces: `deploy`, `deploy_steps`, `cleaning`, `servicing`, `verify`, `rescue`, `inspection`, `vendor_passthru`, `state_schema`.
 #[macro_export]
 macro_rules! export_driver {
     ($driver:ident $(: $($interface:ident),+ $(,)?)?) => {
@@ -33,6 +33,11 @@ macro_rules! __export_interface {
     (deploy_steps $driver:ident) => { $crate::__export_interface!(@ $driver, DeploySteps, deploy_steps); };
     (state_schema $driver:ident) => { $crate::__export_interface!(@ $driver, StateSchema, state_schema); };
     (cleaning $driver:ident) => { $crate::__export_interface!(@ $driver, Cleaning, cleaning); };
+    (servicing $driver:ident) => { $crate::__export_interface!(@ $driver, Servicing, servicing); };
+    (verify $driver:ident) => { $crate::__export_interface!(@ $driver, Verify, verify); };
+    (rescue $driver:ident) => { $crate::__export_interface!(@ $driver, Rescue, rescue); };
+    (inspection $driver:ident) => { $crate::__export_interface!(@ $driver, Inspection, inspection); };
+    (vendor_passthru $driver:ident) => { $crate::__export_interface!(@ $driver, VendorPassthru, vendor_passthru); };
     (@ $driver:ident, $trait:ident, $module:ident) => {
         // Only a component has exports of these names; elsewhere, in a vendor's own tests, the trait is still checked.
         #[cfg(target_arch = "wasm32")]
@@ -44,7 +49,8 @@ macro_rules! __export_interface {
     };
     ($other:ident $driver:ident) => {
         ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($other), "` is no interface of a driver: use `deploy`, `deploy_steps`, `cleaning` or `state_schema`"
+            "`", ::core::stringify!($other), "` is no interface of a driver: use `deploy`, `deploy_steps`, `cleaning`, `servicing`, `verify`, ",
+            "`rescue`, `inspection`, `vendor_passthru` or `state_schema`"
         ));
     };
 }

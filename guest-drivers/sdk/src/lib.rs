@@ -1,7 +1,7 @@
 //! Write deploy drivers for Wrought in Rust.
 //!
 //! A driver is a WebAssembly component about one node per call. It implements [`Driver`] and whichever of [`Deploy`],
-//! [`DeploySteps`] and [`Cleaning`] it serves; [`export_driver!`] exports those and nothing else. What it calls of the modules
+//! [`DeploySteps`], [`Cleaning`], [`Servicing`], [`Verify`], [`Rescue`], [`Inspection`] and [`VendorPassthru`] it serves; [`export_driver!`] exports those and nothing else. What it calls of the modules
 //! here becomes an import of the component, and so something that the operator is asked to grant: a driver that never touches
 //! [`power`] never asks for it.
 //!
@@ -101,7 +101,12 @@ pub use bindings::imports::baremetal::deploy::types::{
     Argument, ArgumentType, Error, ErrorKind, Outcome, PowerState, Property, SecretRef, Step, StepCall,
 };
 pub use bindings::imports::baremetal::deploy::{boot, events, image, locking, network, power};
+pub use bindings::inspection::exports::baremetal::deploy::inspection::Guest as Inspection;
+pub use bindings::rescue::exports::baremetal::deploy::rescue::Guest as Rescue;
+pub use bindings::servicing::exports::baremetal::deploy::servicing::Guest as Servicing;
 pub use bindings::state_schema::exports::baremetal::deploy::state_schema::{Guest as StateSchema, Schemas};
+pub use bindings::vendor_passthru::exports::baremetal::deploy::vendor_passthru::{Guest as VendorPassthru, Method};
+pub use bindings::verify::exports::baremetal::deploy::verify::Guest as Verify;
 pub use error::Result;
 pub use {serde, serde_json};
 
@@ -109,8 +114,8 @@ pub use {serde, serde_json};
 pub mod prelude {
     pub use crate::task::{Cause, WaitResult};
     pub use crate::{
-        Argument, ArgumentType, Cleaning, Deploy, DeploySteps, Description, Driver, Error, ErrorKind, Outcome, PowerState, Property,
-        Result, Step, StepCall, export_driver,
+        Argument, ArgumentType, Cleaning, Deploy, DeploySteps, Description, Driver, Error, ErrorKind, Inspection, Method, Outcome,
+        PowerState, Property, Rescue, Result, Servicing, Step, StepCall, VendorPassthru, Verify, export_driver,
     };
     pub use crate::{agent, artifact, boot, events, http, image, locking, log, network, power, redfish, report, state, task, wait};
 }

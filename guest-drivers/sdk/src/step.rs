@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::driver::exports::baremetal::deploy::driver::Description;
 use crate::bindings::imports::baremetal::deploy::types::{Argument, ArgumentType, Error, Property, Step, StepCall};
+use crate::bindings::vendor_passthru::exports::baremetal::deploy::vendor_passthru::Method;
 use crate::error::Result;
 
 impl Step {
@@ -17,6 +18,7 @@ impl Step {
             abortable: false,
             requires_ramdisk: false,
             arguments: Vec::new(),
+            reboot_requested: false,
         }
     }
 
@@ -30,6 +32,12 @@ impl Step {
     #[must_use]
     pub fn in_ramdisk(self) -> Self {
         Self { requires_ramdisk: true, ..self }
+    }
+
+    /// Has the machine booted into the agent anew before the next step: the driver sees to that.
+    #[must_use]
+    pub fn reboots(self) -> Self {
+        Self { reboot_requested: true, ..self }
     }
 
     /// Takes this argument, too.
@@ -89,6 +97,20 @@ impl StepCall {
     /// The error for a step that this driver does not have.
     pub fn unknown(&self) -> Error {
         Error::not_found(format!("this driver has no step {}", self.name()))
+    }
+}
+
+impl Method {
+    /// A method of the vendor's own that only looks; `http_methods` are upper case.
+    pub fn new(name: &str, http_methods: &[&str], description: &str) -> Self {
+        let http_methods = http_methods.iter().map(|method| (*method).to_owned()).collect();
+        Self { name: name.to_owned(), description: description.to_owned(), http_methods, effects: false }
+    }
+
+    /// Changes the world: its calls run as operations.
+    #[must_use]
+    pub fn with_effects(self) -> Self {
+        Self { effects: true, ..self }
     }
 }
 

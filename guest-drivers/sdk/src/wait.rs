@@ -55,6 +55,11 @@ pub fn artifact_push(push: &str, timeout_seconds: u32) -> Result<Outcome> {
     host::artifact_push(push, timeout_seconds).map(Outcome::Wait)
 }
 
+/// The agent has posted what it found on the machine since this call began: ask for it in the call that powers the machine on.
+pub fn inspection_data(timeout_seconds: u32) -> Result<Outcome> {
+    host::inspection_data(timeout_seconds).map(Outcome::Wait)
+}
+
 /// Any of these; done if one of them is done already.
 pub fn any_of(outcomes: impl IntoIterator<Item = Outcome>) -> Result<Outcome> {
     let mut tokens = Vec::new();

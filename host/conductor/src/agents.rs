@@ -66,6 +66,7 @@ struct Known {
     last_heartbeat: Option<Timestamp>,
     deploy_steps: Option<AgentSteps>,
     clean_steps: Option<AgentSteps>,
+    service_steps: Option<AgentSteps>,
 }
 
 /// The agents of nodes with an open operation. An entry goes with its operation.
@@ -96,6 +97,7 @@ impl Agents {
         self.with(node, |known| match kind {
             StepKind::Deploy => known.deploy_steps.clone(),
             StepKind::Clean => known.clean_steps.clone(),
+            StepKind::Service => known.service_steps.clone(),
         })
     }
 
@@ -103,6 +105,7 @@ impl Agents {
         self.with(node, |known| match kind {
             StepKind::Deploy => known.deploy_steps = Some(steps),
             StepKind::Clean => known.clean_steps = Some(steps),
+            StepKind::Service => known.service_steps = Some(steps),
         });
     }
 }

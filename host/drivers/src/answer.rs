@@ -19,6 +19,8 @@ pub enum Answer {
     Wait(Wait),
     /// The steps that it offers.
     Steps(Vec<Step>),
+    /// What a method of the vendor's own answers, any JSON.
+    Value(Value),
     /// It refused.
     Refused(DriverError),
 }

@@ -1,7 +1,6 @@
 //! One call of a driver: a fresh instance, an answer or a fault, and the instance is gone.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,11 @@ use crate::answer::{Answer, Outcome};
 use crate::capability::World;
 use crate::config::Limits;
 use crate::contract::types;
-use crate::contract::{Description, Schemas};
+use crate::contract::{Description, GivenMethod, Schemas};
 use crate::convert;
 use crate::driver::{Bindings, Driver};
 use crate::fault::{Cause, Fault, named};
+use crate::invoke::invoke;
 use crate::journal::{Entry, Header, Journal, Record};
 use crate::meter::Meter;
 use crate::runtime::Runtime;
@@ -148,7 +148,8 @@ async fn run(runtime: &Runtime, driver: &Driver, mut state: CallState) -> Comple
     let began = Instant::now();
     let meter = Meter::default();
     let function = state.header.function;
-    let step = state.header.step.as_ref().map(convert::step_call);
+    state.may_use_effects = driver.may_use_effects(function, state.header.step.as_ref());
+    let step = state.header.step.clone();
     let mut store = store(runtime, state, &meter);
     let called = limited(&meter, &driver.bindings, &mut store, async |linked: &Bindings, store: &mut Store<CallState>, instance| {
         invoke(linked, store, &instance, function, step).await
@@ -163,7 +164,7 @@ async fn run(runtime: &Runtime, driver: &Driver, mut state: CallState) -> Comple
         tracing::warn!(target: "wrought::driver", %driver, %node, dropped, "the driver wrote too many log lines");
     }
     let answer = called.and_then(|raw| raw.into_answer(&state)).map_err(|cause| fault(driver, &state.header, state.host_calls, cause));
-    let succeeded = matches!(answer, Ok(Answer::Done | Answer::Wait(_) | Answer::Steps(_)));
+    let succeeded = matches!(answer, Ok(Answer::Done | Answer::Wait(_) | Answer::Steps(_) | Answer::Value(_)));
     let outcome = Outcome {
         answer,
         state: (succeeded && state.state_changed).then_some(state.driver_state),
@@ -183,12 +184,16 @@ fn fault(driver: &Driver, header: &Header, host_calls: u32, cause: Cause) -> Fau
     }
 }
 
+/// What a driver says of itself.
+pub(crate) struct Described {
+    pub(crate) description: Description,
+    pub(crate) properties: Vec<types::Property>,
+    pub(crate) schemas: Option<Schemas>,
+    pub(crate) methods: Vec<GivenMethod>,
+}
+
 /// Asks a driver who it is: no node, no world, no grants. Whether all that it exports has the contract's types is looked at, too.
-pub(crate) async fn describe(
-    runtime: &Runtime,
-    linked: &Bindings,
-    digest: &Digest,
-) -> Result<(Description, Vec<types::Property>, Option<Schemas>), Rejection> {
+pub(crate) async fn describe(runtime: &Runtime, linked: &Bindings, digest: &Digest) -> Result<Described, Rejection> {
     let header = nobody(digest, runtime.limits()).map_err(|error| Rejection::Host(error.to_string()))?;
     let _permits = runtime.permits.acquire_many(linked.weight).await;
     let meter = Meter::default();
@@ -208,7 +213,14 @@ pub(crate) async fn describe(
             }
             None => None,
         };
-        Ok(Ok((description, properties, schemas)))
+        let methods = match &linked.passthru {
+            Some(indices) => {
+                let bindings = indices.load(&mut *store, &instance)?;
+                bindings.baremetal_deploy_vendor_passthru().call_methods(&mut *store).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Ok(Described { description, properties, schemas, methods }))
     })
     .await
     .map_err(|cause| if let Cause::Host(text) = cause { Rejection::Host(text) } else { Rejection::Broken(cause.to_string()) })?
@@ -220,6 +232,11 @@ fn fits(linked: &Bindings, store: &mut Store<CallState>, instance: &Instance) ->
     linked.deploy.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.steps.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.cleaning.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.servicing.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.verify.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.rescue.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.inspection.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
+    linked.passthru.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     linked.schema.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?;
     Ok(())
 }
@@ -290,10 +307,22 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// What a guest answered, before it is checked.
-enum Raw {
+pub(crate) enum Raw {
     Outcome(Result<types::Outcome, types::Error>),
     Steps(Result<Vec<types::Step>, types::Error>),
     Valid(Result<(), types::Error>),
+    Text(Result<String, types::Error>),
+}
+
+/// Bytes of JSON that a method of the vendor's own answers.
+const MAX_VALUE: usize = 64 << 10;
+
+/// The answer of a method of the vendor's own.
+fn value(text: &str) -> Result<Answer, Cause> {
+    if text.len() > MAX_VALUE {
+        return Err(Cause::Answer(format!("it answered {} bytes; at most {MAX_VALUE} are allowed", text.len())));
+    }
+    serde_json::from_str(text).map(Answer::Value).map_err(|error| Cause::Answer(format!("that is not JSON: {error}")))
 }
 
 impl Raw {
@@ -305,8 +334,11 @@ impl Raw {
                 .and_then(|index| state.waits.get(index))
                 .map(|wait| Answer::Wait(wait.clone()))
                 .ok_or_else(|| Cause::Answer(format!("wait({token}), a token that this call did not make"))),
-            Raw::Steps(Ok(steps)) => convert::steps(steps).map(Answer::Steps).map_err(Cause::Answer),
-            Raw::Valid(Err(error)) | Raw::Outcome(Err(error)) | Raw::Steps(Err(error)) => Ok(Answer::Refused(capped(error))),
+            Raw::Steps(Ok(steps)) => convert::listed(state.header.function, steps).map(Answer::Steps).map_err(Cause::Answer),
+            Raw::Text(Ok(text)) => value(&text),
+            Raw::Valid(Err(error)) | Raw::Outcome(Err(error)) | Raw::Steps(Err(error)) | Raw::Text(Err(error)) => {
+                Ok(Answer::Refused(capped(error)))
+            }
         }
     }
 }
@@ -315,48 +347,4 @@ impl Raw {
 fn capped(error: types::Error) -> DriverError {
     let text = |text: &str, max: usize| crate::capability::escaped(&wrought_domain::node::cut(text, max));
     DriverError::new(error.kind.into(), text(&error.code, 128), text(&error.message, 2048))
-}
-
-fn invoke<'a>(
-    linked: &'a Bindings,
-    store: &'a mut Store<CallState>,
-    instance: &'a Instance,
-    function: Function,
-    step: Option<types::StepCall>,
-) -> std::pin::Pin<Box<dyn Future<Output = wasmtime::Result<Raw>> + Send + 'a>> {
-    Box::pin(async move {
-        let missing = || wasmtime::Error::new(Cause::NotExported(function.interface().to_owned()));
-        let no_step = || wasmtime::Error::new(Cause::Host(format!("{} was called without a step", function.name())));
-        Ok(match function {
-            Function::Validate | Function::Prepare | Function::TearDown | Function::CleanUp | Function::TakeOver => {
-                let bindings = linked.deploy.as_ref().ok_or_else(missing)?.load(&mut *store, instance)?;
-                let deploy = bindings.baremetal_deploy_deploy();
-                match function {
-                    Function::Validate => Raw::Valid(deploy.call_validate(store).await?),
-                    Function::Prepare => Raw::Outcome(deploy.call_prepare(store).await?),
-                    Function::TearDown => Raw::Outcome(deploy.call_tear_down(store).await?),
-                    Function::CleanUp => Raw::Outcome(deploy.call_clean_up(store).await?),
-                    _ => Raw::Outcome(deploy.call_take_over(store).await?),
-                }
-            }
-            Function::GetDeploySteps | Function::ExecuteDeployStep => {
-                let bindings = linked.steps.as_ref().ok_or_else(missing)?.load(&mut *store, instance)?;
-                let steps = bindings.baremetal_deploy_deploy_steps();
-                match function {
-                    Function::GetDeploySteps => Raw::Steps(steps.call_get_deploy_steps(store).await?),
-                    _ => Raw::Outcome(steps.call_execute_deploy_step(store, &step.ok_or_else(no_step)?).await?),
-                }
-            }
-            Function::PrepareCleaning | Function::GetCleanSteps | Function::ExecuteCleanStep | Function::TearDownCleaning => {
-                let bindings = linked.cleaning.as_ref().ok_or_else(missing)?.load(&mut *store, instance)?;
-                let cleaning = bindings.baremetal_deploy_cleaning();
-                match function {
-                    Function::PrepareCleaning => Raw::Outcome(cleaning.call_prepare_cleaning(store).await?),
-                    Function::GetCleanSteps => Raw::Steps(cleaning.call_get_clean_steps(store).await?),
-                    Function::ExecuteCleanStep => Raw::Outcome(cleaning.call_execute_clean_step(store, &step.ok_or_else(no_step)?).await?),
-                    _ => Raw::Outcome(cleaning.call_tear_down_cleaning(store).await?),
-                }
-            }
-        })
-    })
 }

@@ -51,6 +51,11 @@ exported!(driver_export, "baremetal:deploy/identified");
 exported!(deploy_export, "baremetal:deploy/deploys");
 exported!(steps_export, "baremetal:deploy/steps-deploys");
 exported!(cleaning_export, "baremetal:deploy/cleans");
+exported!(servicing_export, "baremetal:deploy/services");
+exported!(verify_export, "baremetal:deploy/verifies");
+exported!(rescue_export, "baremetal:deploy/rescues");
+exported!(inspection_export, "baremetal:deploy/inspects");
+exported!(passthru_export, "baremetal:deploy/passes-through");
 
 /// Bindings of `state-schema`, which shares no types with the others.
 pub(crate) mod schema_export {
@@ -66,5 +71,7 @@ pub(crate) use imports::baremetal::deploy as import;
 pub use import::{agent, artifact, boot, events, http, image, log, redfish, report, state, task, types};
 
 pub use schema_export::exports::baremetal::deploy::state_schema::Schemas;
+
+pub(crate) use passthru_export::exports::baremetal::deploy::vendor_passthru::Method as GivenMethod;
 
 pub use driver_export::exports::baremetal::deploy::driver::Description;

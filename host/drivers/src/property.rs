@@ -73,6 +73,7 @@ pub fn guest_value_is_tamed(text: &str) {
             abortable: true,
             requires_ramdisk: true,
             arguments: vec![argument.clone()],
+            reboot_requested: false,
         };
         match steps(vec![step.clone(), step.clone()]) {
             Ok(_) => panic!("the same step twice"),

@@ -55,6 +55,8 @@ pub(crate) struct CallState {
     /// Nothing in a call that has not begun.
     pub(crate) throttle: Option<Arc<Throttle>>,
     pub(crate) memory_refused: bool,
+    /// Whether the call may change the world.
+    pub(crate) may_use_effects: bool,
     /// Bytes of all linear memories.
     memory: usize,
     /// `describe` and `get-properties`: they are about no node.
@@ -114,6 +116,7 @@ impl CallState {
             log_dropped: 0,
             throttle: None,
             memory_refused: false,
+            may_use_effects: false,
             memory: 0,
             about_nobody: false,
             host_calls: 0,
@@ -178,7 +181,7 @@ impl CallState {
         F: Future<Output = Result<R, DriverError>> + Send,
     {
         self.charge()?;
-        if class == Class::Effect && !self.header.function.may_use_effects() {
+        if class == Class::Effect && !self.may_use_effects {
             self.note_denied(&format!("{interface}.{name}"), EFFECT_FORBIDDEN);
             return Ok(Err(self.effect_forbidden(interface, name).into()));
         }

@@ -27,6 +27,7 @@ fn kind_name(kind: StepKind) -> &'static str {
     match kind {
         StepKind::Deploy => "deploy",
         StepKind::Clean => "clean",
+        StepKind::Service => "service",
     }
 }
 
@@ -200,5 +201,6 @@ fn step(given: &Map) -> Step {
                 type_: ArgumentType::Any,
             })
             .collect(),
+        reboot_requested: flag("reboot_requested", false),
     }
 }

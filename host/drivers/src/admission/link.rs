@@ -13,8 +13,13 @@ use crate::contract;
 use crate::contract::cleaning_export::CleansIndices;
 use crate::contract::deploy_export::DeploysIndices;
 use crate::contract::driver_export::IdentifiedIndices;
+use crate::contract::inspection_export::InspectsIndices;
+use crate::contract::passthru_export::PassesThroughIndices;
+use crate::contract::rescue_export::RescuesIndices;
 use crate::contract::schema_export::KeepsStateIndices;
+use crate::contract::servicing_export::ServicesIndices;
 use crate::contract::steps_export::StepsDeploysIndices;
+use crate::contract::verify_export::VerifiesIndices;
 use crate::convert;
 use crate::driver::{About, Bindings, Driver, Schemas};
 use crate::grants::Grants;
@@ -46,6 +51,11 @@ impl Compiled {
                 deploy: has("deploy").then(|| DeploysIndices::new(&pre)).transpose()?,
                 steps: has("deploy-steps").then(|| StepsDeploysIndices::new(&pre)).transpose()?,
                 cleaning: has("cleaning").then(|| CleansIndices::new(&pre)).transpose()?,
+                servicing: has("servicing").then(|| ServicesIndices::new(&pre)).transpose()?,
+                verify: has("verify").then(|| VerifiesIndices::new(&pre)).transpose()?,
+                rescue: has("rescue").then(|| RescuesIndices::new(&pre)).transpose()?,
+                inspection: has("inspection").then(|| InspectsIndices::new(&pre)).transpose()?,
+                passthru: has("vendor-passthru").then(|| PassesThroughIndices::new(&pre)).transpose()?,
                 schema: has("state-schema").then(|| KeepsStateIndices::new(&pre)).transpose()?,
                 weight: runtime.weight(&code),
                 pre,
@@ -100,7 +110,7 @@ impl Linked {
 }
 
 async fn about(runtime: &Runtime, bindings: &Bindings, digest: &Digest) -> Result<About, Rejection> {
-    let (description, properties, schemas) = call::describe(runtime, bindings, digest).await?;
+    let call::Described { description, properties, schemas, methods } = call::describe(runtime, bindings, digest).await?;
     let base = match description.base {
         None => None,
         Some(base) => Some(base.parse().map_err(|error: wrought_domain::id::InvalidId| Rejection::Contract(error.to_string()))?),
@@ -118,6 +128,7 @@ async fn about(runtime: &Runtime, bindings: &Bindings, digest: &Digest) -> Resul
         steps: convert::steps(description.steps).map_err(Rejection::Contract)?,
         properties: properties.iter().take(256).map(|p| (text(&p.name, 128), text(&p.description, 1024))).collect(),
         schemas: schemas.map(known_schemas).transpose()?.unwrap_or_default(),
+        methods: convert::methods(methods).map_err(Rejection::Contract)?,
     })
 }
 

@@ -104,6 +104,10 @@ impl Host for CallState {
         self.granted("artifact", Condition::ArtifactPush { push }, timeout_seconds)
     }
 
+    async fn inspection_data(&mut self, timeout_seconds: u32) -> wasmtime::Result<Result<u32, Error>> {
+        self.granted("agent", Condition::InspectionData { since: self.header.started_at }, timeout_seconds)
+    }
+
     async fn any_of(&mut self, tokens: Vec<u32>) -> wasmtime::Result<Result<u32, Error>> {
         // Checked before anything is copied: tokens may stand for each other's conditions over and over.
         if tokens.is_empty() || tokens.len() > MAX_TOKENS {

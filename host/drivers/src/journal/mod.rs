@@ -65,7 +65,7 @@ pub struct Header {
     pub digest: Digest,
     /// The function.
     pub function: Function,
-    /// The step, for `execute-*-step`.
+    /// The step, for `execute-*-step`; for `vendor-passthru.call` what [`passthru_call`](crate::passthru_call) makes.
     pub step: Option<StepCall>,
     /// When it began; the guest's clocks start here.
     pub started_at: Timestamp,

@@ -84,7 +84,7 @@ pub fn header(driver: &Driver, function: Function, driver_info: Value) -> Header
 }
 
 pub fn step_call(interface: &str, step: &str) -> StepCall {
-    StepCall { interface: interface.into(), step: step.into(), args: Map::new(), priority: None }
+    StepCall { interface: interface.into(), step: step.into(), args: Map::new(), priority: None, children: None }
 }
 
 /// A call of `hostile` which does `how` in the step.

@@ -116,7 +116,15 @@ fn missing(what: &str) -> DriverError {
 }
 
 fn step(interface: &str, name: &str, priority: u32) -> Step {
-    Step { interface: interface.into(), step: name.into(), priority, abortable: true, requires_ramdisk: true, arguments: Vec::new() }
+    Step {
+        interface: interface.into(),
+        step: name.into(),
+        priority,
+        abortable: true,
+        requires_ramdisk: true,
+        arguments: Vec::new(),
+        reboot_requested: false,
+    }
 }
 
 #[async_trait]
@@ -174,6 +182,7 @@ impl Agent for Scripted {
         self.look(|_| match kind {
             StepKind::Deploy => vec![step("deploy", "write_image", 0), step("raid", "apply_configuration", 0)],
             StepKind::Clean => vec![step("deploy", "erase_devices", 10), step("deploy", "erase_devices_metadata", 99)],
+            StepKind::Service => vec![step("deploy", "burnin_cpu", 0), step("raid", "apply_configuration", 0)],
         })
         .await
     }
