@@ -18,7 +18,7 @@ const until = (token) => ({ tag: "wait", val: token });
 // A WIT result's error is thrown as the record that it is: an `Error` object has no kind, and ends the call as a trap.
 const failure = (kind, code, message) => ({ kind, code: `acme.${code}`, message });
 
-const step = (name, priority) => ({ interface: "deploy", step: name, priority, abortable: false, requiresRamdisk: false, arguments: [] });
+const step = (name, priority) => ({ interface: "deploy", step: name, priority, abortable: false, requiresRamdisk: false, arguments: [], rebootRequested: false });
 
 function timedOut() {
   const cause = task.getCause();

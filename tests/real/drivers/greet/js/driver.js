@@ -10,7 +10,7 @@ import wait from "baremetal:deploy/wait@0.1.0";
 
 const failure = (kind, code, message) => ({ kind, code: `acme.${code}`, message });
 const aSecond = () => ({ tag: "wait", val: wait.seconds(1) });
-const planned = [{ interface: "vendor", step: "greet", priority: 70, abortable: false, requiresRamdisk: false, arguments: [] }];
+const planned = [{ interface: "vendor", step: "greet", priority: 70, abortable: false, requiresRamdisk: false, arguments: [], rebootRequested: false }];
 
 function greet(node) {
   if (state.get("operation", "node") !== node.uuid) throw failure("failed", "State", "the first call's state is lost");

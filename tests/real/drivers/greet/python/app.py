@@ -8,7 +8,7 @@ from wit_world.imports import events, http, log, report, state, task, wait
 from wit_world.imports.types import Error, ErrorKind, Outcome, Outcome_Done, Outcome_Wait, Property, Step, StepCall
 
 NODE = "node"
-PLANNED = [Step(interface="vendor", step="greet", priority=70, abortable=False, requires_ramdisk=False, arguments=[])]
+PLANNED = [Step(interface="vendor", step="greet", priority=70, abortable=False, requires_ramdisk=False, arguments=[], reboot_requested=False)]
 
 
 def failure(kind: ErrorKind, code: str, message: str) -> Err[Error]:
