@@ -11,16 +11,26 @@ use crate::seal::{KeyRing, SealError};
 
 /// Where sealed documents lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Table {
+pub enum Table {
     Nodes,
     Ports,
     Operations,
     AgentSessions,
     DriverState,
+    DeployTemplates,
+    Runbooks,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 5] = [Self::Nodes, Self::Ports, Self::Operations, Self::AgentSessions, Self::DriverState];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Nodes,
+        Self::Ports,
+        Self::Operations,
+        Self::AgentSessions,
+        Self::DriverState,
+        Self::DeployTemplates,
+        Self::Runbooks,
+    ];
 
     /// What a document is, for errors.
     pub(crate) fn what(self) -> &'static str {
@@ -30,6 +40,8 @@ impl Table {
             Self::Operations => "operation of node",
             Self::AgentSessions => "agent session of node",
             Self::DriverState => "driver state of node",
+            Self::DeployTemplates => "deploy template",
+            Self::Runbooks => "runbook",
         }
     }
 
@@ -42,6 +54,8 @@ impl Table {
             Self::Operations => "operations",
             Self::AgentSessions => "agent_sessions",
             Self::DriverState => "driver_state",
+            Self::DeployTemplates => "deploy_templates",
+            Self::Runbooks => "runbooks",
         };
         format!("{table}/{id}")
     }
@@ -53,6 +67,8 @@ impl Table {
             Self::Operations => "SELECT COUNT(*) FROM operations",
             Self::AgentSessions => "SELECT COUNT(*) FROM agent_sessions",
             Self::DriverState => "SELECT COUNT(*) FROM driver_state",
+            Self::DeployTemplates => "SELECT COUNT(*) FROM deploy_templates",
+            Self::Runbooks => "SELECT COUNT(*) FROM runbooks",
         }
     }
 
@@ -64,6 +80,8 @@ impl Table {
             Self::Operations => "SELECT rowid, node, doc FROM operations WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::AgentSessions => "SELECT rowid, node, doc FROM agent_sessions WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::DriverState => "SELECT rowid, node || '/' || driver, doc FROM driver_state WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::DeployTemplates => "SELECT rowid, uuid, doc FROM deploy_templates WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Runbooks => "SELECT rowid, uuid, doc FROM runbooks WHERE rowid > $1 ORDER BY rowid LIMIT $2",
         }
     }
 
@@ -75,6 +93,8 @@ impl Table {
             Self::Operations => "UPDATE operations SET doc = $1 WHERE rowid = $2",
             Self::AgentSessions => "UPDATE agent_sessions SET doc = $1 WHERE rowid = $2",
             Self::DriverState => "UPDATE driver_state SET doc = $1 WHERE rowid = $2",
+            Self::DeployTemplates => "UPDATE deploy_templates SET doc = $1 WHERE rowid = $2",
+            Self::Runbooks => "UPDATE runbooks SET doc = $1 WHERE rowid = $2",
         }
     }
 }

@@ -132,6 +132,12 @@ pub enum Duplicate {
     PortAddress(String),
     #[error("port with name {0}")]
     PortName(String),
+    #[error("deploy template with name {0}")]
+    TemplateName(String),
+    #[error("runbook with name {0}")]
+    RunbookName(String),
+    #[error("{0} with UUID {1}")]
+    RecipeUuid(&'static str, uuid::Uuid),
 }
 
 impl StoreError {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (5, include_str!("../migrations/0005_rollout.sql")),
     (6, include_str!("../migrations/0006_locks_and_limits.sql")),
     (7, include_str!("../migrations/0007_artifacts.sql")),
+    (8, include_str!("../migrations/0008_recipes.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.
