@@ -1,5 +1,7 @@
 //! Conditions that an operation waits for.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,33 @@ pub enum Condition {
     },
     /// Any of these.
     Any(Vec<Condition>),
+}
+
+/// What is waited for, for people: it completes "waits for".
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::AgentBooted => f.write_str("the agent to boot and to call"),
+            Condition::AgentCommand { .. } => f.write_str("the agent to end what it does"),
+            Condition::Power { on } => write!(f, "the machine to be powered {}", if *on { "on" } else { "off" }),
+            Condition::Until { at } => write!(f, "{at}"),
+            Condition::Lock { name } => write!(f, "the lock {name}"),
+            Condition::Exclusive => f.write_str("the node's lock"),
+            Condition::BmcTask { path } => write!(f, "the controller's task {path}"),
+            Condition::ArtifactPush { .. } => f.write_str("a file to reach the controller"),
+            Condition::Heartbeat { .. } => f.write_str("the agent to be heard again"),
+            Condition::Turn => f.write_str("its turn: as many operations as the operator allows are at work"),
+            Condition::Unhold => f.write_str("an operator to say `unhold`"),
+            Condition::InspectionData { .. } => f.write_str("the agent to post what it found"),
+            Condition::Operation { node, .. } => write!(f, "an operation on node {node}"),
+            Condition::Any(any) => {
+                for (at, condition) in any.iter().enumerate() {
+                    write!(f, "{}{condition}", if at > 0 { ", or for " } else { "" })?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// A condition and when it runs out.

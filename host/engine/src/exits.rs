@@ -22,6 +22,8 @@ pub enum FailureKind {
     Unlocked,
     /// An operator revoked the driver's version.
     Revoked,
+    /// A cleaning did not erase what has to be erased.
+    Uncovered,
 }
 
 impl Default for FailureKind {
@@ -77,6 +79,9 @@ fn advice(failure: FailureKind) -> Option<&'static str> {
         FailureKind::Timeout => "see why the machine took so long (its console, controller and network)",
         FailureKind::Aborted => return None,
         FailureKind::Revoked => "put another version of the driver in force, and look at the machine, which was left as it was",
+        FailureKind::Uncovered => {
+            "see that the driver and the agent offer the erasure that [cleaning] required names, or name there what erases this machine"
+        }
         FailureKind::Unlocked => "look at the machine first, because nobody knows how far it came",
     })
 }
@@ -152,7 +157,8 @@ mod tests {
                 F::Timeout => F::Aborted,
                 F::Aborted => F::Unlocked,
                 F::Unlocked => F::Revoked,
-                F::Revoked | F::Refused(_) => return None,
+                F::Revoked => F::Uncovered,
+                F::Uncovered | F::Refused(_) => return None,
             })
         });
         error_kinds().map(F::Refused).chain(others).collect()
@@ -171,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_failure_names_exits_and_each_is_one_that_the_table_allows() {
-        assert_eq!((failure_kinds().len(), failed_states().count()), (20, 9));
+        assert_eq!((failure_kinds().len(), failed_states().count()), (21, 9));
         for (state, failure) in failed_states().flat_map(|state| failure_kinds().into_iter().map(move |failure| (state, failure))) {
             let text = exits(state, failure);
             let named = verbs(&text);

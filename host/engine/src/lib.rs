@@ -6,21 +6,32 @@
 //! The caller stores the next state in one transaction, then carries out the commands, and
 //! hands what comes of them back as events. Nothing here may block, wait or look at a clock.
 
+mod adopt;
 mod clean;
 mod deploy;
+mod events;
 mod exits;
+mod inspect;
+mod kind;
 mod operation;
 mod operator;
 mod power;
+mod rescue;
+mod service;
+mod settings;
 mod step;
+mod steps;
 mod tear_down;
 mod verify;
 
 pub use wrought_domain::Function;
 
+pub use events::{EventKind, LifecycleEvent};
 pub use exits::{FailureKind, exits};
+pub use kind::{Kind, Phase};
 pub use operation::{
-    Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Pin, PowerAction, PowerTarget, Request,
-    Returned, Settings, Severity, Waiting, Wipe,
+    Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, Pin, PowerAction, PowerTarget, Request, Returned,
+    Severity, VendorCall, Waiting, Wipe,
 };
+pub use settings::{Erasure, Settings};
 pub use step::{Impossible, begin, step};

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use wrought_domain::function::Function;
 use wrought_domain::state::ProvisionState;
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{Digest, DriverError, DriverName, Fence, Map, Node, NodeId, OperationId, PowerState, Principal, Step, StepCall};
+use wrought_domain::{Digest, DriverError, DriverName, Fence, Node, NodeId, OperationId, PowerState, Principal, Step, StepCall};
 
+use crate::events::LifecycleEvent;
 use crate::exits::FailureKind;
+use crate::kind::{Kind, Phase};
 
 /// One run of a verb on one node: a durable record that survives the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,21 @@ pub struct Operation {
     pub asked: Vec<StepCall>,
     /// The steps to execute, in order.
     pub plan: Vec<Step>,
+    /// Steps that the deploy templates of the instance add.
+    #[serde(default)]
+    pub templates: Vec<StepCall>,
     /// Index into `plan` of the step that is executed.
     pub index: usize,
+    /// `interface.step` of the steps that were executed.
+    #[serde(default)]
+    pub finished: Vec<String>,
+    /// Steps of the plan that an earlier operation has executed, and this one need not.
+    #[serde(default)]
+    pub skip: Vec<String>,
+    /// What was erased: `interface.step` where the host itself saw the agent succeed with the step, and `driver:interface.step` for each
+    /// clean step that a driver said to be done.
+    #[serde(default)]
+    pub covered: Vec<String>,
     /// Whether the plan holds the agent's own steps as well.
     pub plan_complete: bool,
     /// What is going on.
@@ -51,8 +66,23 @@ pub struct Operation {
     /// flight in the journal.
     #[serde(default)]
     pub turn: u64,
-    /// Clean without booting the agent.
+    /// Clean or service without booting the agent.
     pub disable_ramdisk: bool,
+    /// Whether the machine was prepared to run the agent for a cleaning or a service, so that it has to be taken back.
+    #[serde(default)]
+    pub ramdisk: bool,
+    /// The change of power that a reserved step is at.
+    #[serde(default)]
+    pub power_step: Option<PowerAction>,
+    /// When the step that is executed began.
+    #[serde(default)]
+    pub step_since: Option<Timestamp>,
+    /// How often the agent's hardware managers changed under a step.
+    #[serde(default)]
+    pub mismatches: u32,
+    /// What a vendor's method is called with.
+    #[serde(default)]
+    pub vendor_call: Option<VendorCall>,
     /// Seconds that a power request may take, where it said so.
     pub power_timeout: Option<u32>,
     /// The host was stopping when the command that follows from this state was due, so it was not carried out. Only
@@ -74,10 +104,48 @@ pub struct Request {
     pub drivers: Vec<Pin>,
     /// Steps that the request asks for.
     pub asked: Vec<StepCall>,
-    /// Clean without booting the agent.
+    /// Steps that the deploy templates of the instance add.
+    pub templates: Vec<StepCall>,
+    /// Steps that an earlier operation has executed, and this one need not.
+    pub skip: Vec<String>,
+    /// Clean or service without booting the agent.
     pub disable_ramdisk: bool,
     /// Seconds that a power request may take.
     pub power_timeout: Option<u32>,
+    /// What a vendor's method is called with.
+    pub vendor_call: Option<VendorCall>,
+    /// Whether it waits for its turn before its first command ([`Condition::Turn`]).
+    pub queued: bool,
+}
+
+impl Request {
+    /// A request for nothing special.
+    pub fn new(id: OperationId, kind: Kind, principal: Principal) -> Self {
+        Self {
+            id,
+            kind,
+            principal,
+            drivers: Vec::new(),
+            asked: Vec::new(),
+            templates: Vec::new(),
+            skip: Vec::new(),
+            disable_ramdisk: false,
+            power_timeout: None,
+            vendor_call: None,
+            queued: false,
+        }
+    }
+}
+
+/// A call of a vendor's own method (`wit/vendor-passthru.wit`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorCall {
+    /// The method.
+    pub method: String,
+    /// `POST`, `PUT`, ...
+    pub http_method: String,
+    /// JSON.
+    pub body: String,
 }
 
 /// A driver pinned by digest.
@@ -87,41 +155,15 @@ pub struct Pin {
     pub name: DriverName,
     /// The version, exactly.
     pub digest: Digest,
+    /// By which of the node's interfaces it was chosen: `deploy` for the deploy driver and its bases, else `raid`, `bios`, `firmware`,
+    /// `management`, `vendor`, `inspect` or `rescue`.
+    #[serde(default = "by_deploy_interface")]
+    pub interfaces: Vec<String>,
 }
 
-/// What an operation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// `manage` from `enroll`: can the controller be talked to?
-    Verify,
-    /// `active`.
-    Deploy,
-    /// `rebuild`.
-    Rebuild,
-    /// `deleted`; becomes `Clean` when the instance is gone.
-    TearDown,
-    /// Automated cleaning: of `provide` and of a tear-down.
-    Clean,
-    /// `clean` with steps.
-    ManualClean,
-    /// A power request.
-    Power(PowerTarget),
-}
-
-impl Kind {
-    /// As drivers know it (`wit/task.wit`).
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Verify => "verify",
-            Kind::Deploy => "deploy",
-            Kind::Rebuild => "rebuild",
-            Kind::TearDown => "tear-down",
-            Kind::Clean => "clean",
-            Kind::ManualClean => "manual-clean",
-            Kind::Power(_) => "power",
-        }
-    }
+/// What was stored before drivers were chosen by other interfaces.
+fn by_deploy_interface() -> Vec<String> {
+    vec!["deploy".into()]
 }
 
 /// What `PUT /v1/nodes/{node}/states/power` may ask for.
@@ -144,54 +186,6 @@ pub enum PowerTarget {
     SoftReboot,
 }
 
-/// Where an operation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Reading the power state to verify access.
-    Verify,
-    /// `deploy.prepare`.
-    Prepare,
-    /// `deploy-steps.get-deploy-steps`.
-    ListDeploySteps,
-    /// `deploy-steps.execute-deploy-step`.
-    DeployStep,
-    /// `deploy.clean-up`, in a tear-down or after a failed deploy.
-    CleanUp,
-    /// `deploy.tear-down`.
-    TearDown,
-    /// `cleaning.prepare-cleaning`.
-    PrepareCleaning,
-    /// `cleaning.get-clean-steps`.
-    ListCleanSteps,
-    /// `cleaning.execute-clean-step`.
-    CleanStep,
-    /// `cleaning.tear-down-cleaning`, at the end or after a failure.
-    TearDownCleaning,
-    /// Switching the power off, the first half of a reboot or all of a power off.
-    PowerOff,
-    /// Switching the power on.
-    PowerOn,
-}
-
-impl Phase {
-    /// The driver's function that is called in this phase; nothing where the host itself acts.
-    pub fn function(self) -> Option<Function> {
-        Some(match self {
-            Phase::Prepare => Function::Prepare,
-            Phase::ListDeploySteps => Function::GetDeploySteps,
-            Phase::DeployStep => Function::ExecuteDeployStep,
-            Phase::CleanUp => Function::CleanUp,
-            Phase::TearDown => Function::TearDown,
-            Phase::PrepareCleaning => Function::PrepareCleaning,
-            Phase::ListCleanSteps => Function::GetCleanSteps,
-            Phase::CleanStep => Function::ExecuteCleanStep,
-            Phase::TearDownCleaning => Function::TearDownCleaning,
-            Phase::Verify | Phase::PowerOff | Phase::PowerOn => return None,
-        })
-    }
-}
-
 /// A wait with its times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
@@ -205,6 +199,9 @@ pub struct Waiting {
     pub due: Timestamp,
     /// The host waits on its own account, to call the function again with `interrupted`.
     pub retry: bool,
+    /// Seconds that each heartbeat puts the deadline off by, counted from the heartbeat.
+    #[serde(default)]
+    pub renew_s: Option<u32>,
     /// Tests made so far: their spacing grows.
     pub tests: u32,
 }
@@ -233,7 +230,7 @@ pub struct Failure {
     pub kind: FailureKind,
     /// An operator asked for it.
     pub aborted: bool,
-    /// A cleaning was cut off in the middle: the node needs a look, so it goes into maintenance.
+    /// A cleaning or a service was cut off in the middle: the node needs a look, so it goes into maintenance.
     pub in_step: bool,
 }
 
@@ -253,6 +250,13 @@ pub enum Event {
     Due,
     /// An operator asks for an abort.
     Abort,
+    /// An operator lets an operation go on that holds.
+    Unhold,
+    /// An operator ends an operation that has not had its turn yet.
+    Cancel {
+        /// On whose behalf.
+        principal: Principal,
+    },
     /// An operator asks for `deleted` while a deployment waits.
     Delete {
         /// On whose behalf.
@@ -312,6 +316,11 @@ pub enum Command {
     ReadPower,
     /// Ask the controller for a change, and hand back [`Event::Returned`].
     SetPower(PowerAction),
+    /// Have the step executed on the node's children, one after the other, and hand back [`Event::Returned`]: `Done` when all have
+    /// ended well. Level-triggered: it is given again after each wait that it asks for, and after a restart.
+    Children(Step),
+    /// Make use of what the inspection found, and hand back [`Event::Returned`].
+    ApplyInspection,
 }
 
 /// A single power action.
@@ -343,6 +352,10 @@ pub struct Advance {
     pub commands: Vec<Command>,
     /// For the node's history.
     pub history: Vec<HistoryEntry>,
+    /// For the record of all that happened.
+    pub events: Vec<LifecycleEvent>,
+    /// The operation that has just ended by a failure, as it was.
+    pub failed: Option<Box<Operation>>,
     /// Driver state to erase.
     pub wipe: Option<Wipe>,
 }
@@ -376,49 +389,32 @@ pub enum Severity {
     Error,
 }
 
-/// What an operator set, as far as the lifecycle goes. Seconds; 0 is never.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Ironic's `deploy_callback_timeout`: a wait of a deploy whose driver gave no timeout.
-    pub deploy_callback_timeout: u32,
-    /// Ironic's `clean_callback_timeout`.
-    pub clean_callback_timeout: u32,
-    /// Ironic's `power_state_change_timeout`.
-    pub power_state_change_timeout: u32,
-    /// Ironic's `soft_power_off_timeout`.
-    pub soft_power_off_timeout: u32,
-    /// Ironic's `automated_clean`.
-    pub automated_clean: bool,
-    /// Milliseconds between the first tests of a condition that has to be polled.
-    pub poll_min_ms: u32,
-    /// Milliseconds that this spacing grows to.
-    pub poll_max_ms: u32,
-    /// Seconds that a driver may ask to wait at most, whatever time it gives.
-    pub max_wait: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            deploy_callback_timeout: 1800,
-            clean_callback_timeout: 1800,
-            power_state_change_timeout: 60,
-            soft_power_off_timeout: 600,
-            automated_clean: true,
-            poll_min_ms: 500,
-            poll_max_ms: 5000,
-            max_wait: 604_800,
-        }
-    }
-}
-
 impl Operation {
     /// The step that is executed.
     pub fn current(&self) -> Option<&Step> {
         match self.phase {
-            Phase::DeployStep | Phase::CleanStep => self.plan.get(self.index),
+            phase if phase.is_step() => self.plan.get(self.index),
             _ => None,
         }
+    }
+
+    /// Whether it has not had its turn yet ([`Condition::Turn`]).
+    pub fn is_queued(&self) -> bool {
+        self.waits_for(&Condition::Turn)
+    }
+
+    /// Whether it rests until an operator says `unhold`.
+    pub fn holds(&self) -> bool {
+        self.waits_for(&Condition::Unhold)
+    }
+
+    fn waits_for(&self, condition: &Condition) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.condition == *condition)
+    }
+
+    /// The pinned version of a driver.
+    pub fn pin(&self, name: &DriverName) -> Option<&Pin> {
+        self.drivers.iter().find(|pin| pin.name == *name)
     }
 
     /// When the operation wants to be looked at again.
@@ -430,15 +426,4 @@ impl Operation {
     pub(crate) fn final_target(&self) -> Option<ProvisionState> {
         (self.kind == Kind::ManualClean).then_some(ProvisionState::Manageable)
     }
-}
-
-/// A step as `deploy_step` and `clean_step` of the node show it.
-pub(crate) fn shown(step: &Step) -> Map {
-    let mut map = Map::new();
-    map.insert("interface".into(), step.interface.clone().into());
-    map.insert("step".into(), step.step.clone().into());
-    map.insert("priority".into(), step.priority.into());
-    map.insert("abortable".into(), step.abortable.into());
-    map.insert("args".into(), wrought_domain::mask::masked(&step.args).into());
-    map
 }

@@ -1,10 +1,11 @@
 //! Power requests of an operator.
 
+use wrought_domain::PowerState;
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{ErrorKind, PowerState};
 
 use crate::exits::FailureKind;
-use crate::operation::{Command, Kind, Phase, PowerAction, PowerTarget, Returned, Severity, Wipe};
+use crate::kind::{Kind, Phase};
+use crate::operation::{Command, PowerAction, PowerTarget, Severity};
 use crate::step::{Impossible, Run};
 
 impl Run<'_> {
@@ -32,10 +33,7 @@ impl Run<'_> {
         }));
     }
 
-    pub(crate) fn power_returned(&mut self, returned: Returned) -> Result<(), Impossible> {
-        if returned != Returned::Done {
-            return self.fail(FailureKind::Refused(ErrorKind::PowerFailed), format!("the controller answered with {returned:?}"));
-        }
+    pub(crate) fn power_done(&mut self) -> Result<(), Impossible> {
         let on = self.operation.phase == Phase::PowerOn;
         let soft = matches!(self.operation.kind, Kind::Power(PowerTarget::SoftOff | PowerTarget::SoftReboot)) && !on;
         let usual = if soft { self.settings.soft_power_off_timeout } else { self.settings.power_state_change_timeout };
@@ -58,8 +56,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.node.target_power_state = None;
-        self.note(Severity::Info, "power", format!("{state} by request"));
-        self.end(Wipe::Operation);
+        self.finished(Severity::Info, "power", format!("{state} by request"));
         Ok(())
     }
 }

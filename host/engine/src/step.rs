@@ -4,13 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use wrought_domain::node::{MAX_TEXT, cut};
 use wrought_domain::state::{Event as Transition, ProvisionState};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node};
+use wrought_domain::{DriverError, DriverName, ErrorKind, Fence, Map, Node, Step};
 
+use crate::events::{EventKind, LifecycleEvent};
 use crate::exits::{FailureKind, followed, with_exits};
+use crate::kind::{Kind, Phase};
 use crate::operation::{
-    Advance, Cause, Command, Event, Failure, HistoryEntry, Kind, Lifecycle, Operation, Phase, Request, Returned, Settings, Severity,
-    Waiting, Wipe, shown,
+    Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, PowerAction, Request, Returned, Severity, Waiting, Wipe,
 };
+use crate::settings::Settings;
 
 /// Driver calls that an operation may make: a driver that always asks to wait comes to an end.
 const MAX_CALLS: u32 = 10_000;
@@ -21,8 +23,21 @@ const MAX_CLEAN_UP_CALLS: u32 = 100;
 /// After this long the answer to a test is taken for lost.
 const LOST_TEST_MS: i64 = 60_000;
 
-/// Between two looks at an operation that rests in maintenance.
+/// Between two looks at an operation that rests.
 const RESTING_MS: i64 = 600_000;
+
+/// What stands for no time-out at all, seconds.
+const YEAR_S: u32 = 365 * 24 * 3600;
+
+/// The code of an error that says: the agent's hardware managers are not those any more that offered the step.
+const VERSION_MISMATCH: &str = "agent.VersionMismatch";
+
+const UNKNOWN_RESTART: &str = "the host stopped while the machine was told to restart, and its power does not tell whether it did";
+
+/// Whether the agent is what an error is about: it does not answer, or not now.
+fn is_agents(error: &DriverError) -> bool {
+    matches!(error.kind, ErrorKind::AgentUnreachable | ErrorKind::AgentInProgress)
+}
 
 /// An event that means nothing in the node's state. Nothing changes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +66,12 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         fence: Fence::default(),
         drivers: request.drivers,
         asked: request.asked,
+        templates: request.templates,
         plan: Vec::new(),
         index: 0,
+        finished: Vec::new(),
+        skip: request.skip,
+        covered: Vec::new(),
         plan_complete: false,
         phase: Phase::Verify,
         waiting: None,
@@ -63,13 +82,19 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         calls: 0,
         turn: 0,
         disable_ramdisk: request.disable_ramdisk,
+        ramdisk: false,
+        power_step: None,
+        step_since: None,
+        mismatches: 0,
+        vendor_call: request.vendor_call,
         power_timeout: request.power_timeout,
         held_back: false,
     };
     let mut run = Run::new(node, operation, settings, now);
-    // A power request does not make good what made the node fail.
+    run.queues = request.queued;
+    // What leaves the node's state alone does not make good what made the node fail.
     let state = run.node.provision_state;
-    if !(matches!(request.kind, Kind::Power(_)) && (state.is_failed() || state == ProvisionState::Error)) {
+    if request.kind.moves() || !(state.is_failed() || state == ProvisionState::Error) {
         run.node.last_error = None;
     }
     match request.kind {
@@ -78,6 +103,14 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         Kind::TearDown => run.begin_tear_down()?,
         Kind::Clean => run.begin_clean(Transition::Provide)?,
         Kind::ManualClean => run.begin_clean(Transition::Clean)?,
+        Kind::Inspect => run.begin_inspection()?,
+        Kind::Adopt => run.begin_adoption()?,
+        Kind::Rescue => run.begin_rescue()?,
+        Kind::Unrescue => run.begin_unrescue()?,
+        Kind::Service => run.begin_service()?,
+        Kind::AbortService => run.begin_abort_service()?,
+        Kind::ChildStep => run.begin_phase(Phase::ListCleanSteps),
+        Kind::VendorPassthru => run.begin_phase(Phase::VendorCall),
         Kind::Power(target) => run.begin_power(target),
     }
     Ok(run.advance())
@@ -96,9 +129,15 @@ pub fn step(lifecycle: Lifecycle, event: Event, settings: &Settings, now: Timest
         Event::Returned(returned) => run.returned(returned)?,
         Event::Tested { .. } | Event::Heartbeat | Event::Due if run.rests() => run.rest()?,
         Event::Tested { met } => run.tested(met)?,
-        Event::Heartbeat | Event::Due => run.test_now()?,
+        Event::Heartbeat => {
+            run.renew();
+            run.test_now()?;
+        }
+        Event::Due => run.test_now()?,
         Event::MaintenanceEnded => run.wait_anew()?,
         Event::Abort => run.abort()?,
+        Event::Unhold => run.unhold()?,
+        Event::Cancel { principal } => run.cancel(&principal)?,
         Event::Delete { principal } => run.delete_instead(principal)?,
         Event::Unlocked { principal, reason } => run.unlocked(&principal, &reason)?,
         Event::Revoked(text) => run.revoked(&text)?,
@@ -113,32 +152,114 @@ pub(crate) struct Run<'a> {
     pub(crate) operation: Operation,
     pub(crate) settings: &'a Settings,
     pub(crate) now: Timestamp,
-    commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
     history: Vec<HistoryEntry>,
+    events: Vec<LifecycleEvent>,
+    failed: Option<Box<Operation>>,
     wipe: Option<Wipe>,
     ended: bool,
+    /// The first call waits for its turn.
+    queues: bool,
 }
 
 impl<'a> Run<'a> {
     fn new(node: Node, operation: Operation, settings: &'a Settings, now: Timestamp) -> Self {
-        Self { node, operation, settings, now, commands: Vec::new(), history: Vec::new(), wipe: None, ended: false }
+        Self {
+            node,
+            operation,
+            settings,
+            now,
+            commands: Vec::new(),
+            history: Vec::new(),
+            events: Vec::new(),
+            failed: None,
+            wipe: None,
+            ended: false,
+            queues: false,
+        }
     }
 
     fn advance(self) -> Advance {
         let operation = (!self.ended).then_some(self.operation);
-        Advance { next: Lifecycle { node: self.node, operation }, commands: self.commands, history: self.history, wipe: self.wipe }
+        Advance {
+            next: Lifecycle { node: self.node, operation },
+            commands: self.commands,
+            history: self.history,
+            events: self.events,
+            failed: self.failed,
+            wipe: self.wipe,
+        }
     }
 
     /// Moves the node's provision state.
     pub(crate) fn apply(&mut self, transition: Transition) -> Result<(), Impossible> {
-        Ok(self.node.apply(transition, self.operation.final_target(), self.now)?)
+        let from = self.node.provision_state;
+        self.node.apply(transition, self.operation.final_target(), self.now)?;
+        self.happened(EventKind::Transition, |event| {
+            event.event = Some(transition.to_string());
+            event.from = Some(from);
+        });
+        Ok(())
     }
 
-    /// Moves it if the table allows: a clean-up after an abort waits in a failed state.
+    /// Moves it if the operation moves it at all and the table allows: a clean-up after an abort waits in a failed state.
     pub(crate) fn apply_if_allowed(&mut self, transition: Transition) {
-        if self.node.provision_state.after(transition).is_some() {
+        if self.operation.kind.moves() && self.node.provision_state.after(transition).is_some() {
             let _allowed = self.apply(transition);
         }
+    }
+
+    /// Adds to the record of what happened.
+    pub(crate) fn happened(&mut self, kind: EventKind, tell: impl FnOnce(&mut LifecycleEvent)) {
+        let mut event = LifecycleEvent {
+            kind,
+            operation: self.operation.id,
+            verb: self.operation.kind.name().to_owned(),
+            event: None,
+            from: None,
+            to: Some(self.node.provision_state),
+            target: self.node.target_provision_state,
+            step: None,
+            duration_ms: None,
+            reason: None,
+            driver: None,
+            digest: None,
+        };
+        tell(&mut event);
+        let named: Option<DriverName> = event.driver.take();
+        let pin = named.as_ref().map_or_else(|| self.operation.drivers.first(), |name| self.operation.pin(name));
+        (event.driver, event.digest) = (pin.map(|pin| pin.name.clone()), pin.map(|pin| pin.digest.clone()));
+        self.events.push(event);
+    }
+
+    /// Milliseconds since a moment.
+    pub(crate) fn since(&self, moment: Timestamp) -> u64 {
+        u64::try_from(self.now.duration_since(moment).as_millis()).unwrap_or(0)
+    }
+
+    /// Begins to work with a driver's call, or waits for the operation's turn to do so.
+    pub(crate) fn begin_phase(&mut self, phase: Phase) {
+        if !self.queues {
+            self.happened(EventKind::Started, |_| {});
+            self.call(phase, Cause::First);
+            return;
+        }
+        self.happened(EventKind::Queued, |_| {});
+        self.operation.phase = phase;
+        self.rest_until(Condition::Turn);
+    }
+
+    /// Rests without any deadline until somebody says that it goes on.
+    pub(crate) fn rest_until(&mut self, condition: Condition) {
+        self.operation.waiting = Some(Waiting {
+            condition,
+            since: self.now,
+            deadline: Timestamp::MAX,
+            due: later(self.now, RESTING_MS),
+            retry: false,
+            renew_s: None,
+            tests: 0,
+        });
     }
 
     pub(crate) fn command(&mut self, command: Command) {
@@ -160,46 +281,85 @@ impl<'a> Run<'a> {
         self.call_in_flight();
     }
 
-    /// The command of the call that the operation's phase, cause and turn describe.
+    /// The command that the operation's phase, cause and turn describe.
     fn call_in_flight(&mut self) {
-        let Some(function) = self.operation.phase.function() else { return };
         let step = self.operation.current().cloned();
-        self.commands.push(Command::Call { function, cause: self.operation.cause, step });
+        if let Some(step) = step.clone().filter(|step| step.children.is_some()) {
+            self.commands.push(Command::Children(step));
+            return;
+        }
+        match self.operation.phase.function() {
+            Some(function) => self.commands.push(Command::Call { function, cause: self.operation.cause, step }),
+            None if self.operation.phase == Phase::ApplyInspection => self.commands.push(Command::ApplyInspection),
+            None => {}
+        }
     }
 
     /// Stores a wait, and has it tested at once.
     pub(crate) fn wait(&mut self, wait: Wait, retry: bool) {
-        let longest = if self.settings.max_wait == 0 { u32::MAX } else { self.settings.max_wait };
-        let timeout = if wait.timeout_s == 0 { self.default_timeout(&wait.condition) } else { wait.timeout_s.min(longest) };
-        let deadline = later(self.now, i64::from(timeout) * 1000);
+        let longest = self.longest();
+        let by_default = wait.timeout_s == 0;
+        let timeout = if by_default { self.default_timeout(&wait.condition).min(longest) } else { wait.timeout_s.min(longest) };
+        let begin = match (by_default, &wait.condition, self.node.inspection_started_at) {
+            (true, Condition::InspectionData { .. }, Some(started)) => started,
+            _ => self.now,
+        };
+        let deadline = later(begin, i64::from(timeout) * 1000);
         // A time that has to pass is not cut short by a time-out, unless it is longer than anything may last.
         let deadline = match wait.condition.earliest() {
             Some(at) => deadline.max(at).min(later(self.now, i64::from(longest) * 1000)),
             None => deadline,
         };
         self.apply_if_allowed(Transition::Wait);
+        let condition = wait.condition;
+        self.happened(EventKind::Waiting, |event| event.reason = Some(condition.to_string()));
+        let renewed = by_default && condition.waits_for_agent() && self.operation.kind != Kind::Rescue;
         self.operation.waiting = Some(Waiting {
-            condition: wait.condition.clone(),
+            condition: condition.clone(),
             since: self.now,
             deadline,
             due: later(self.now, LOST_TEST_MS),
             retry,
+            renew_s: renewed.then_some(timeout),
             tests: 0,
         });
-        self.commands.push(Command::Test(wait.condition));
+        self.commands.push(Command::Test(condition));
+    }
+
+    /// Seconds that a wait may last at most.
+    fn longest(&self) -> u32 {
+        if self.settings.max_step_wait == 0 { YEAR_S } else { self.settings.max_step_wait }
     }
 
     fn default_timeout(&self, condition: &Condition) -> u32 {
-        const YEAR: u32 = 365 * 24 * 3600;
         let seconds = match (condition, self.operation.kind) {
             (Condition::Power { .. }, _) | (_, Kind::Power(_)) => self.settings.power_state_change_timeout,
-            (_, Kind::Clean | Kind::ManualClean) => self.settings.clean_callback_timeout,
+            (Condition::InspectionData { .. }, _) => self.settings.inspect_wait_timeout,
+            (condition, _) if !condition.waits_for_agent() => self.longest(),
+            (_, Kind::Clean | Kind::ManualClean | Kind::ChildStep) => self.settings.clean_callback_timeout,
+            (_, Kind::Service | Kind::AbortService) => self.settings.service_callback_timeout,
+            (_, Kind::Rescue | Kind::Unrescue) => self.settings.rescue_callback_timeout,
+            (_, Kind::Inspect) => self.settings.inspect_wait_timeout,
             _ => self.settings.deploy_callback_timeout,
         };
-        if seconds == 0 { YEAR } else { seconds }
+        if seconds == 0 { YEAR_S } else { seconds }
+    }
+
+    /// The agent was heard: it has its whole time again, as far as a wait may last at all.
+    fn renew(&mut self) {
+        let longest = self.longest();
+        if let Some(waiting) = &mut self.operation.waiting
+            && let Some(seconds) = waiting.renew_s
+        {
+            let bound = later(waiting.since, i64::from(longest) * 1000);
+            waiting.deadline = waiting.deadline.max(later(self.now, i64::from(seconds) * 1000).min(bound));
+        }
     }
 
     fn returned(&mut self, returned: Returned) -> Result<(), Impossible> {
+        if self.operation.power_step.is_some() {
+            return self.power_step_returned(returned);
+        }
         match returned {
             Returned::Wait(_) | Returned::Refused(_) if self.operation.calls >= self.call_limit() => {
                 self.fail(FailureKind::Fault, format!("the driver was called {} times and did not come to an end", self.operation.calls))
@@ -208,6 +368,8 @@ impl<'a> Run<'a> {
                 self.wait(wait, false);
                 Ok(())
             }
+            Returned::Refused(error) if self.needs_agent_to_list(&error) => self.prepare_ramdisk(),
+            Returned::Refused(error) if self.operation.phase.is_step() && error.code == VERSION_MISMATCH => self.agent_changed(&error),
             Returned::Refused(error) if self.may_repeat(&error) => {
                 self.note(Severity::Info, "agent", format!("{error}; the step is repeated when the agent is heard again"));
                 self.wait(Wait { condition: Condition::Heartbeat { since: self.now }, timeout_s: 0 }, true);
@@ -215,13 +377,58 @@ impl<'a> Run<'a> {
             }
             Returned::Refused(error) => self.fail(FailureKind::Refused(error.kind), error.to_string()),
             Returned::Fault(text) => self.fail(FailureKind::Fault, text),
-            done => match self.operation.phase {
-                Phase::Verify => self.verified(done),
-                Phase::Prepare | Phase::ListDeploySteps | Phase::DeployStep => self.deploy_returned(done),
-                Phase::CleanUp | Phase::TearDown => self.tear_down_returned(done),
-                Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep | Phase::TearDownCleaning => self.clean_returned(done),
-                Phase::PowerOff | Phase::PowerOn => self.power_returned(done),
-            },
+            Returned::Steps(offered) if self.operation.phase.lists_steps() => self.listed(&offered),
+            Returned::Power(state) if self.operation.phase == Phase::Verify => self.verified(state),
+            Returned::Done => self.done(),
+            other => self.fail(FailureKind::Fault, format!("the driver answered {:?} with {other:?}", self.operation.phase)),
+        }
+    }
+
+    /// What is in flight is done.
+    fn done(&mut self) -> Result<(), Impossible> {
+        match self.operation.phase {
+            phase if phase.is_step() => self.step_done(),
+            Phase::Prepare | Phase::TakeOver if self.operation.kind == Kind::Adopt => self.adoption_done(),
+            Phase::Prepare => {
+                self.call(Phase::ListDeploySteps, Cause::First);
+                Ok(())
+            }
+            Phase::CleanUp | Phase::TearDown => self.tear_down_done(),
+            Phase::PrepareCleaning => {
+                self.call(Phase::ListCleanSteps, Cause::First);
+                Ok(())
+            }
+            Phase::TearDownCleaning if self.operation.failure.is_some() => self.fail_now(),
+            Phase::TearDownCleaning => self.cleaned(),
+            Phase::PrepareService => {
+                self.call(Phase::ListServiceSteps, Cause::First);
+                Ok(())
+            }
+            Phase::TearDownService => self.service_torn_down(),
+            Phase::Inspect | Phase::ApplyInspection => self.inspection_done(),
+            Phase::AbortInspection => self.fail_now(),
+            Phase::Rescue | Phase::Unrescue => self.rescue_done(),
+            Phase::CleanUpRescue if self.operation.kind == Kind::TearDown => {
+                self.call(Phase::CleanUp, Cause::First);
+                Ok(())
+            }
+            Phase::CleanUpRescue => self.fail_now(),
+            Phase::VendorCall => {
+                self.finished(Severity::Info, "vendor", "the vendor's method ended".into());
+                Ok(())
+            }
+            Phase::PowerOff | Phase::PowerOn => self.power_done(),
+            phase => self.fail(FailureKind::Fault, format!("the driver answered {phase:?} with {:?}", Returned::Done)),
+        }
+    }
+
+    /// The steps that drivers offer are known.
+    fn listed(&mut self, offered: &[Step]) -> Result<(), Impossible> {
+        match self.operation.phase {
+            Phase::ListDeploySteps => self.plan_deployment(offered),
+            Phase::ListVerifySteps => self.plan_verification(offered),
+            Phase::ListServiceSteps => self.plan_service(offered),
+            _ => self.plan_cleaning(offered),
         }
     }
 
@@ -231,25 +438,25 @@ impl<'a> Run<'a> {
 
     /// Whether the function in flight may ask to wait: lists of steps and the host's own commands may not.
     fn may_wait(&self) -> bool {
-        match self.operation.phase {
-            Phase::Prepare | Phase::DeployStep | Phase::CleanUp | Phase::TearDown => true,
-            Phase::PrepareCleaning | Phase::CleanStep | Phase::TearDownCleaning => true,
-            Phase::Verify | Phase::ListDeploySteps | Phase::ListCleanSteps | Phase::PowerOff | Phase::PowerOn => false,
-        }
+        !self.operation.phase.lists_steps() && self.operation.phase.function().is_some()
     }
 
     /// Whether the agent, unreachable or busy, is waited for.
     fn may_repeat(&self, error: &DriverError) -> bool {
-        matches!(error.kind, ErrorKind::AgentUnreachable | ErrorKind::AgentInProgress)
-            && matches!(
-                self.operation.phase,
-                Phase::Prepare
-                    | Phase::ListDeploySteps
-                    | Phase::DeployStep
-                    | Phase::PrepareCleaning
-                    | Phase::ListCleanSteps
-                    | Phase::CleanStep
-            )
+        let phase = self.operation.phase;
+        is_agents(error)
+            && (phase.is_step()
+                || phase.lists_steps()
+                || matches!(phase, Phase::Prepare | Phase::PrepareCleaning | Phase::PrepareService | Phase::Rescue | Phase::Inspect))
+    }
+
+    /// Whether the steps could not be listed because no agent runs yet: a manual cleaning or a service first sees whether it needs one.
+    fn needs_agent_to_list(&self, error: &DriverError) -> bool {
+        is_agents(error)
+            && matches!(self.operation.kind, Kind::ManualClean | Kind::Service)
+            && self.operation.phase.lists_steps()
+            && !self.operation.ramdisk
+            && !self.operation.disable_ramdisk
     }
 
     /// Has the condition tested. Until the answer is there no other test is due: asking a slow controller again
@@ -264,9 +471,7 @@ impl<'a> Run<'a> {
 
     /// In maintenance no operation goes on from a state in which the machine is waited for, and no time runs out.
     fn rests(&self) -> bool {
-        self.node.maintenance
-            && self.operation.waiting.is_some()
-            && matches!(self.node.provision_state, ProvisionState::WaitCallBack | ProvisionState::CleanWait)
+        self.node.maintenance && self.operation.waiting.is_some() && (self.node.provision_state.is_wait() || self.operation.is_queued())
     }
 
     fn rest(&mut self) -> Result<(), Impossible> {
@@ -289,15 +494,24 @@ impl<'a> Run<'a> {
     fn wait_on(&mut self, down: SignedDuration) -> Result<(), Impossible> {
         let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
         waiting.deadline = waiting.deadline.checked_add(down.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
+        if let Some(seconds) = waiting.renew_s {
+            // How often it was heard before is not stored.
+            waiting.deadline = waiting.deadline.max(later(self.now, i64::from(seconds) * 1000));
+        }
         if self.rests() { self.rest() } else { self.test_now() }
     }
 
     fn tested(&mut self, met: bool) -> Result<(), Impossible> {
         let Some(mut waiting) = self.operation.waiting.clone() else { return Err(Impossible::Late) };
-        if !met && self.now < waiting.deadline {
+        if waiting.condition == Condition::Unhold || !met && self.now < waiting.deadline {
             waiting.tests = waiting.tests.saturating_add(1);
             waiting.due = self.next_test(&waiting);
             self.operation.waiting = Some(waiting);
+            return Ok(());
+        }
+        if waiting.condition == Condition::Turn {
+            self.happened(EventKind::Started, |_| {});
+            self.call(self.operation.phase, Cause::First);
             return Ok(());
         }
         let cause = match (met, waiting.retry) {
@@ -308,6 +522,12 @@ impl<'a> Run<'a> {
         };
         self.operation.waiting = None;
         self.apply_if_allowed(Transition::Resume);
+        if self.operation.power_step.is_some() {
+            return self.power_step_changed(met);
+        }
+        if self.operation.current().is_some_and(|step| step.children.is_none() && step.reserved().is_some()) {
+            return self.waited(met);
+        }
         match self.operation.phase {
             Phase::PowerOff | Phase::PowerOn => self.power_changed(met),
             phase => {
@@ -318,7 +538,8 @@ impl<'a> Run<'a> {
     }
 
     fn next_test(&self, waiting: &Waiting) -> Timestamp {
-        let mut due = waiting.deadline;
+        // What has no deadline is looked at now and then all the same: nothing hangs because one wake-up was lost.
+        let mut due = if waiting.deadline == Timestamp::MAX { later(self.now, RESTING_MS) } else { waiting.deadline };
         if waiting.condition.needs_polling() {
             let growth = 1_i64 << waiting.tests.min(6).saturating_sub(1);
             let pause = i64::from(self.settings.poll_min_ms).saturating_mul(growth).min(i64::from(self.settings.poll_max_ms));
@@ -335,48 +556,87 @@ impl<'a> Run<'a> {
                 // Whatever the first failure asks for, the machine is to be looked at before.
                 first.kind = kind;
             }
-            return self.fail_now();
+            let rescue_aborted = first.aborted && self.operation.kind == Kind::Rescue;
+            self.fail_now()?;
+            if rescue_aborted {
+                self.needs_a_look("rescue abort failure");
+            }
+            return Ok(());
         }
-        let in_step = matches!(self.operation.phase, Phase::CleanStep);
+        let phase = self.operation.phase;
+        let in_step = matches!(phase, Phase::CleanStep | Phase::ServiceStep);
         let text = match self.operation.current() {
             Some(step) => format!("step {}: {text}", step.id()),
             None => text,
         };
         let text = cut(&text, MAX_TEXT);
-        let phase = self.operation.phase;
         self.operation.failure = Some(Failure { text, kind, aborted: false, in_step });
         self.operation.waiting = None;
+        self.operation.power_step = None;
         self.apply_if_allowed(Transition::Resume);
-        match phase {
-            Phase::DeployStep => self.call(Phase::CleanUp, Cause::First),
-            // Listed again after the core step: the machine runs the agent by now.
-            Phase::ListDeploySteps if !self.operation.plan.is_empty() => self.call(Phase::CleanUp, Cause::First),
-            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep if !self.operation.disable_ramdisk => {
-                self.call(Phase::TearDownCleaning, Cause::First);
-            }
-            _ => self.fail_now()?,
+        match self.clean_up_after(phase) {
+            Some(clean_up) => self.call(clean_up, Cause::First),
+            None => self.fail_now()?,
         }
         Ok(())
+    }
+
+    /// What a driver is to do after a failure in a phase.
+    fn clean_up_after(&self, phase: Phase) -> Option<Phase> {
+        match phase {
+            _ if !self.operation.kind.moves() => None,
+            Phase::DeployStep => Some(Phase::CleanUp),
+            // Listed again after the core step: the machine runs the agent by now.
+            Phase::ListDeploySteps if !self.operation.plan.is_empty() => Some(Phase::CleanUp),
+            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep if self.operation.ramdisk => Some(Phase::TearDownCleaning),
+            Phase::PrepareService | Phase::ListServiceSteps | Phase::ServiceStep if self.operation.ramdisk => Some(Phase::TearDownService),
+            Phase::Inspect => Some(Phase::AbortInspection),
+            Phase::Rescue => Some(Phase::CleanUpRescue),
+            _ => None,
+        }
     }
 
     /// Ends with the failure that is noted.
     pub(crate) fn fail_now(&mut self) -> Result<(), Impossible> {
         self.node.target_power_state = None;
-        if self.operation.kind == Kind::TearDown {
+        let kind = self.operation.kind;
+        // A tear-down that never had its turn has taken nothing away.
+        if kind == Kind::TearDown && self.operation.calls > 0 {
             self.forget_instance();
         }
-        if !matches!(self.operation.kind, Kind::Power(_)) {
-            self.apply_if_allowed(Transition::Fail);
-        }
+        self.failed = Some(Box::new(self.operation.clone()));
+        self.apply_if_allowed(Transition::Fail);
         let failure = self.show_failure();
         if failure.in_step && !failure.aborted {
-            self.node.maintenance = true;
-            self.node.maintenance_reason = self.node.last_error.clone();
-            self.node.fault = Some("clean failure".into());
+            self.needs_a_look(if kind == Kind::Service { "service failure" } else { "clean failure" });
         }
-        self.note(Severity::Error, self.event_type(), self.node.last_error.clone().unwrap_or_default());
+        match kind {
+            Kind::Inspect => self.node.inspection_started_at = None,
+            Kind::Adopt => self.node.power_state = None,
+            Kind::Rescue => self.forget_rescue_password(),
+            _ => {}
+        }
+        let told = self.node.last_error.clone().unwrap_or_default();
+        self.note(Severity::Error, self.event_type(), told.clone());
+        let (kind, lasted) = (if failure.aborted { EventKind::Aborted } else { EventKind::Failed }, self.since(self.operation.started_at));
+        self.happened(kind, |event| (event.reason, event.duration_ms) = (Some(told), Some(lasted)));
         self.end(Wipe::Operation);
         Ok(())
+    }
+
+    /// Puts the node into maintenance, because nobody knows how far the machine came.
+    pub(crate) fn needs_a_look(&mut self, fault: &str) {
+        self.node.maintenance = true;
+        self.node.maintenance_reason = self.node.last_error.clone();
+        self.node.fault = Some(fault.to_owned());
+    }
+
+    /// Ends well.
+    pub(crate) fn finished(&mut self, severity: Severity, event_type: &str, text: String) {
+        self.note(severity, event_type, text);
+        let lasted = self.since(self.operation.started_at);
+        self.happened(EventKind::Finished, |event| event.duration_ms = Some(lasted));
+        self.end(Wipe::Operation);
     }
 
     /// Makes the failure that is noted the node's `last_error`, with the exits of the state that the node is in.
@@ -391,11 +651,13 @@ impl<'a> Run<'a> {
     pub(crate) fn end(&mut self, wipe: Wipe) {
         self.node.deploy_step = Map::new();
         self.node.clean_step = Map::new();
+        self.node.service_step = Map::new();
         self.node.reservation = None;
-        if !matches!(self.operation.kind, Kind::Power(_)) {
+        if self.operation.kind.moves() {
             self.node.wipe_agent();
-            for key in ["deploy_steps", "clean_steps", "deploy_step_index", "clean_step_index"] {
-                self.node.driver_internal_info.remove(key);
+            for kind in ["deploy", "clean", "service", "verify"] {
+                self.node.driver_internal_info.remove(&format!("{kind}_steps"));
+                self.node.driver_internal_info.remove(&format!("{kind}_step_index"));
             }
         }
         self.wipe = Some(match self.wipe {
@@ -414,22 +676,15 @@ impl<'a> Run<'a> {
             Kind::Verify => "verify",
             Kind::Deploy | Kind::Rebuild => "deploying",
             Kind::TearDown => "unprovision",
-            Kind::Clean | Kind::ManualClean => "cleaning",
+            Kind::Clean | Kind::ManualClean | Kind::ChildStep => "cleaning",
+            Kind::Inspect => "introspection",
+            Kind::Adopt => "adoption",
+            Kind::Rescue => "rescue",
+            Kind::Unrescue => "unrescue",
+            Kind::Service | Kind::AbortService => "servicing",
+            Kind::VendorPassthru => "vendor",
             Kind::Power(_) => "power",
         }
-    }
-
-    /// Shows the step that begins, and calls it.
-    pub(crate) fn begin_step(&mut self, phase: Phase) {
-        let step = self.operation.plan.get(self.operation.index).map(shown).unwrap_or_default();
-        let (key, index) = (if phase == Phase::CleanStep { "clean_step_index" } else { "deploy_step_index" }, self.operation.index);
-        self.node.driver_internal_info.insert(key.into(), index.into());
-        if phase == Phase::CleanStep {
-            self.node.clean_step = step;
-        } else {
-            self.node.deploy_step = step;
-        }
-        self.call(phase, Cause::First);
     }
 
     /// The host stopped and is back. A driver's call is issued as it was, because its journal says how far it came and
@@ -439,13 +694,17 @@ impl<'a> Run<'a> {
         if self.operation.waiting.is_some() {
             return self.wait_on(down);
         }
+        if let Some(action) = self.operation.power_step {
+            if action == PowerAction::Restart && !held_back {
+                return self.fail(FailureKind::Refused(ErrorKind::OutcomeUnknown), UNKNOWN_RESTART.into());
+            }
+            self.commands.push(Command::SetPower(action));
+            return Ok(());
+        }
         match self.operation.phase {
             Phase::Verify => self.commands.push(Command::ReadPower),
             Phase::PowerOn if self.restarts() && !held_back => {
-                return self.fail(
-                    FailureKind::Refused(ErrorKind::OutcomeUnknown),
-                    "the host stopped while the machine was told to restart, and its power does not tell whether it did".into(),
-                );
+                return self.fail(FailureKind::Refused(ErrorKind::OutcomeUnknown), UNKNOWN_RESTART.into());
             }
             Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
             _ => self.call_in_flight(),

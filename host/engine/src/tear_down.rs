@@ -2,25 +2,26 @@
 //! `clean-up` also ends a deployment that failed.
 
 use wrought_domain::Map;
-use wrought_domain::state::Event as Transition;
+use wrought_domain::state::{Event as Transition, ProvisionState};
 
-use crate::exits::FailureKind;
-use crate::operation::{Cause, Kind, Phase, Returned, Severity};
+use crate::kind::{Kind, Phase};
+use crate::operation::{Cause, Severity};
 use crate::step::{Impossible, Run};
 
 impl Run<'_> {
     pub(crate) fn begin_tear_down(&mut self) -> Result<(), Impossible> {
-        self.apply(Transition::Delete)?;
+        let rescued = matches!(
+            self.node.provision_state,
+            ProvisionState::Rescue | ProvisionState::RescueWait | ProvisionState::RescueFailed | ProvisionState::UnrescueFailed
+        );
         self.operation.kind = Kind::TearDown;
+        self.apply(Transition::Delete)?;
         self.note(Severity::Info, "unprovision", "tear down started".into());
-        self.call(Phase::CleanUp, Cause::First);
+        self.begin_phase(if rescued { Phase::CleanUpRescue } else { Phase::CleanUp });
         Ok(())
     }
 
-    pub(crate) fn tear_down_returned(&mut self, returned: Returned) -> Result<(), Impossible> {
-        if returned != Returned::Done {
-            return self.fail(FailureKind::Fault, format!("the driver answered {:?} with {returned:?}", self.operation.phase));
-        }
+    pub(crate) fn tear_down_done(&mut self) -> Result<(), Impossible> {
         match self.operation.phase {
             Phase::CleanUp if self.operation.kind == Kind::TearDown => {
                 self.call(Phase::TearDown, Cause::First);
@@ -32,6 +33,10 @@ impl Run<'_> {
                 self.wipe_all();
                 self.operation.kind = Kind::Clean;
                 self.operation.asked.clear();
+                self.operation.templates.clear();
+                self.operation.finished.clear();
+                self.operation.skip.clear();
+                self.operation.disable_ramdisk = false;
                 self.operation.calls = 0;
                 self.begin_clean(Transition::Clean)
             }

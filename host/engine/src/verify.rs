@@ -1,10 +1,12 @@
-//! `manage` from `enroll`: the controller must answer.
+//! `manage` from `enroll`: the controller must answer, and then the drivers' verify steps must succeed.
 
-use wrought_domain::ErrorKind;
+use wrought_domain::PowerState;
+use wrought_domain::plan::verification;
 use wrought_domain::state::{Event as Transition, ProvisionState};
+use wrought_domain::step::Step;
 
-use crate::exits::FailureKind;
-use crate::operation::{Command, Phase, Returned, Severity, Wipe};
+use crate::kind::Phase;
+use crate::operation::{Cause, Command, Severity, Wipe};
 use crate::step::{Impossible, Run};
 
 impl Run<'_> {
@@ -20,14 +22,26 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(crate) fn verified(&mut self, returned: Returned) -> Result<(), Impossible> {
-        let Returned::Power(state) = returned else {
-            return self.fail(FailureKind::Refused(ErrorKind::PowerFailed), "the controller gave no power state".into());
-        };
+    pub(crate) fn verified(&mut self, state: PowerState) -> Result<(), Impossible> {
         self.node.power_state = Some(state);
+        if self.operation.drivers.is_empty() {
+            return self.all_verified();
+        }
+        self.call(Phase::ListVerifySteps, Cause::First);
+        Ok(())
+    }
+
+    pub(crate) fn plan_verification(&mut self, offered: &[Step]) -> Result<(), Impossible> {
+        let plan = verification(offered, &self.settings.verify_steps);
+        self.take_plan(plan);
+        self.next_step()
+    }
+
+    /// The last verify step is done.
+    pub(crate) fn all_verified(&mut self) -> Result<(), Impossible> {
         self.apply(Transition::Done)?;
-        self.note(Severity::Info, "verify", format!("access to the machine is verified, {state}"));
-        self.end(Wipe::Operation);
+        let state = self.node.power_state.map(|state| format!(", {state}")).unwrap_or_default();
+        self.finished(Severity::Info, "verify", format!("access to the machine is verified{state}"));
         Ok(())
     }
 }

@@ -2,16 +2,24 @@
 
 use proptest::prelude::*;
 use wrought_domain::state::ProvisionState;
+use wrought_domain::step::Children;
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, PowerState, Principal};
+use wrought_domain::{DriverError, ErrorKind, PowerState, Principal, StepCall};
 use wrought_engine::{Command, Event, Impossible, Kind, PowerTarget, Returned};
 
 use crate::host::{Host, asked, offered};
 
 #[derive(Debug, Clone)]
 enum Happening {
-    Begin(Kind),
+    /// An operation, and whether it has to wait for its turn.
+    Begin(Kind, bool),
     Answer(Returned),
+    /// The step ends well, and the host itself saw it succeed on the agent.
+    SeenDone,
+    Unhold,
+    Cancel,
+    /// An operator sets or ends the maintenance.
+    Maintenance(bool),
     Tested(bool),
     Passes(i64),
     Heartbeat,
@@ -31,6 +39,14 @@ fn kind() -> impl Strategy<Value = Kind> {
         Just(Kind::TearDown),
         Just(Kind::Clean),
         Just(Kind::ManualClean),
+        Just(Kind::Inspect),
+        Just(Kind::Adopt),
+        Just(Kind::Rescue),
+        Just(Kind::Unrescue),
+        Just(Kind::Service),
+        Just(Kind::AbortService),
+        Just(Kind::ChildStep),
+        Just(Kind::VendorPassthru),
         prop_oneof![Just(PowerTarget::On), Just(PowerTarget::Off), Just(PowerTarget::SoftReboot)].prop_map(Kind::Power),
     ]
 }
@@ -43,6 +59,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         Just(Condition::Until { at: "2026-05-01T13:00:00Z".parse().unwrap() }),
         Just(Condition::Any(vec![Condition::Lock { name: "chassis".into() }, Condition::Until { at: jiff::Timestamp::MAX }])),
         Just(Condition::Any(Vec::new())),
+        Just(Condition::InspectionData { since: "2026-05-01T13:00:00Z".parse().unwrap() }),
     ]
 }
 
@@ -52,6 +69,8 @@ fn returned() -> impl Strategy<Value = Returned> {
         Just(wrought_domain::Step { abortable: false, ..offered("deploy", "write_image", 80) }),
         Just(offered("raid", "apply", 0)),
         Just(offered("bios", "reset", 10)),
+        Just(offered("deploy", "erase_devices_metadata", 99)),
+        Just(wrought_domain::Step { requires_ramdisk: false, ..offered("vendor", "bless", 0) }),
     ];
     let error = prop_oneof![Just(ErrorKind::Failed), Just(ErrorKind::AgentInProgress), Just(ErrorKind::AgentUnreachable)];
     prop_oneof![
@@ -61,13 +80,18 @@ fn returned() -> impl Strategy<Value = Returned> {
         4 => proptest::collection::vec(step, 0..4).prop_map(Returned::Steps),
         2 => Just(Returned::Power(PowerState::On)),
         1 => error.prop_map(|kind| Returned::Refused(DriverError::new(kind, "test.Error", "no"))),
+        1 => Just(Returned::Refused(DriverError::new(ErrorKind::Conflict, "agent.VersionMismatch", "other managers"))),
         1 => Just(Returned::Fault("it trapped".into())),
     ]
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        2 => kind().prop_map(Happening::Begin),
+        3 => (kind(), prop::bool::weighted(0.2)).prop_map(|(kind, queued)| Happening::Begin(kind, queued)),
+        4 => Just(Happening::SeenDone),
+        1 => Just(Happening::Unhold),
+        1 => Just(Happening::Cancel),
+        1 => any::<bool>().prop_map(Happening::Maintenance),
         8 => returned().prop_map(Happening::Answer),
         4 => any::<bool>().prop_map(Happening::Tested),
         2 => prop_oneof![0..100_i64, 1000..4000_i64].prop_map(Happening::Passes),
@@ -80,13 +104,52 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn apply(host: &mut Host, happening: Happening) {
+/// What a request may ask for: offered and unknown steps, the host's own, and a child's.
+fn wishes() -> impl Strategy<Value = Vec<StepCall>> {
+    let one = prop_oneof![
+        3 => Just(asked("bios", "reset", None)),
+        2 => Just(asked("vendor", "bless", None)),
+        1 => Just(asked("deploy", "hold", None)),
+        1 => Just(asked("power", "reboot", None)),
+        1 => Just(asked("power", "power_off", None)),
+        1 => Just(asked("deploy", "wait", None)),
+        1 => Just(StepCall { children: Some(Children::All), ..asked("raid", "child", None) }),
+    ];
+    proptest::collection::vec(one, 1..4)
+}
+
+fn apply(host: &mut Host, happening: Happening, wishes: &[StepCall]) {
     match happening {
-        Happening::Begin(kind) => {
+        Happening::Begin(kind, queued) => {
             if host.operation.is_none() {
-                let steps = if kind == Kind::ManualClean { vec![asked("bios", "reset", None)] } else { Vec::new() };
+                host.queued = queued && matches!(kind, Kind::Deploy | Kind::Clean | Kind::ManualClean | Kind::TearDown);
+                let wishes = match kind {
+                    Kind::ManualClean | Kind::Service | Kind::ChildStep => wishes.to_vec(),
+                    Kind::Deploy => wishes.iter().map(|call| StepCall { priority: Some(50), ..call.clone() }).collect(),
+                    _ => Vec::new(),
+                };
                 // A verb that the state does not know is refused, and nothing has changed.
-                let _refused = host.try_begin(kind, steps);
+                let _refused = host.try_begin(kind, wishes);
+            }
+        }
+        Happening::SeenDone => {
+            if matches!(host.in_flight, Some(Command::Call { .. })) {
+                host.seen_done();
+            }
+        }
+        Happening::Unhold => {
+            let holds = host.operation.as_ref().is_some_and(wrought_engine::Operation::holds);
+            assert_eq!(host.handle(Event::Unhold).is_ok(), holds);
+        }
+        Happening::Cancel => {
+            let queued = host.operation.as_ref().is_some_and(wrought_engine::Operation::is_queued);
+            assert_eq!(host.handle(Event::Cancel { principal: Principal::noauth() }).is_ok(), queued);
+            assert!(!queued || host.operation.is_none(), "it ends at once");
+        }
+        Happening::Maintenance(on) => {
+            let ends = std::mem::replace(&mut host.node.maintenance, on) && !on;
+            if ends {
+                drop(host.handle(Event::MaintenanceEnded));
             }
         }
         Happening::Answer(returned) => {
@@ -127,7 +190,8 @@ fn apply(host: &mut Host, happening: Happening) {
                 assert_eq!((after.turn, after.calls), (before.turn, before.calls), "the same call goes on");
                 if let (Some(before), Some(after)) = (&before.waiting, &after.waiting) {
                     let down = jiff::SignedDuration::from_secs(seconds);
-                    assert_eq!(after.deadline, before.deadline.checked_add(down).unwrap_or(jiff::Timestamp::MAX));
+                    let put_off = before.deadline.checked_add(down).unwrap_or(jiff::Timestamp::MAX);
+                    assert!(after.deadline == put_off || after.renew_s.is_some() && after.deadline > put_off);
                 }
             }
         }
@@ -147,15 +211,24 @@ fn finish(host: &mut Host) {
             }
             host.testing = 1;
             host.tested(true);
+            if host.operation.as_ref().is_some_and(wrought_engine::Operation::holds) {
+                host.handle(Event::Unhold).unwrap();
+            }
             continue;
         };
         match command {
+            Command::Children(_) | Command::ApplyInspection => host.done(),
             Command::ReadPower => host.answer(Returned::Power(PowerState::Off)),
             Command::SetPower(_) => host.done(),
             Command::Call { function, .. } if function.name().starts_with("get-") => {
-                host.answer(Returned::Steps(vec![offered("deploy", "deploy", 100), offered("bios", "reset", 10)]));
+                host.answer(Returned::Steps(vec![
+                    offered("deploy", "deploy", 100),
+                    offered("bios", "reset", 10),
+                    offered("vendor", "bless", 0),
+                    offered("deploy", "erase_devices_metadata", 99),
+                ]));
             }
-            Command::Call { .. } => host.done(),
+            Command::Call { .. } => host.seen_done(),
             Command::Test(_) => unreachable!("tests are counted apart"),
         }
     }
@@ -164,28 +237,50 @@ fn finish(host: &mut Host) {
 
 fn starts() -> impl Strategy<Value = ProvisionState> {
     use ProvisionState as S;
-    proptest::sample::select(vec![S::Enroll, S::Manageable, S::Available, S::Active, S::Error, S::DeployFailed, S::CleanFailed])
+    proptest::sample::select(vec![
+        S::Enroll,
+        S::Manageable,
+        S::Available,
+        S::Active,
+        S::Error,
+        S::Rescue,
+        S::DeployFailed,
+        S::CleanFailed,
+        S::InspectFailed,
+        S::AdoptFailed,
+        S::RescueFailed,
+        S::UnrescueFailed,
+        S::ServiceFailed,
+    ])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    // 2,500 stories of up to 80 happenings: more than 100,000 events in all.
+    #![proptest_config(ProptestConfig { cases: 2_500, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_node_gets_stuck(start in starts(), automated in any::<bool>(), story in proptest::collection::vec(happening(), 1..60)) {
+    fn no_node_gets_stuck_and_none_is_available_unwiped(
+        start in starts(),
+        automated in prop::bool::weighted(0.8),
+        story in proptest::collection::vec(happening(), 1..80),
+        wishes in wishes(),
+    ) {
         let mut host = Host::with(start);
+        // A machine with disks, as fake hardware has not.
+        host.node.driver = "redfish".into();
         host.settings.automated_clean = automated;
         for happening in story {
-            apply(&mut host, happening);
+            apply(&mut host, happening, &wishes);
         }
         finish(&mut host);
         prop_assert!(host.operation.is_none());
     }
 
     #[test]
-    fn an_operation_survives_being_stored(start in starts(), story in proptest::collection::vec(happening(), 1..20)) {
+    fn an_operation_survives_being_stored(start in starts(), story in proptest::collection::vec(happening(), 1..20), wishes in wishes()) {
         let mut host = Host::with(start);
         for happening in story {
-            apply(&mut host, happening);
+            apply(&mut host, happening, &wishes);
             let stored = serde_json::to_string(&host.operation).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Option<wrought_engine::Operation>>(&stored).unwrap(), &host.operation);
         }

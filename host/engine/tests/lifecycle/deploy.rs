@@ -159,7 +159,7 @@ fn a_time_that_has_to_pass_is_not_cut_short() {
 fn no_wait_is_longer_than_the_operator_allows() {
     for (condition, timeout_s) in [(Condition::AgentBooted, u32::MAX), (Condition::Until { at: jiff::Timestamp::MAX }, 0)] {
         let mut host = deploying();
-        host.settings.max_wait = 600;
+        host.settings.max_step_wait = 600;
         host.wait(condition, timeout_s);
         host.pass(599);
         host.tested(false);

@@ -6,8 +6,8 @@ use wrought_domain::state::ProvisionState;
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, ErrorKind, Function, Map, Node, NodeId, OperationId, Principal, Step, StepCall};
 use wrought_engine::{
-    Advance, Cause, Command, Event, HistoryEntry, Impossible, Kind, Lifecycle, Operation, Request, Returned, Settings, Severity, Wipe,
-    begin, step,
+    Advance, Cause, Command, Event, HistoryEntry, Impossible, Kind, Lifecycle, LifecycleEvent, Operation, Pin, Request, Returned, Settings,
+    Severity, Wipe, begin, step,
 };
 
 pub struct Host {
@@ -23,6 +23,16 @@ pub struct Host {
     pub wiped: Vec<Wipe>,
     /// The next operation is begun with `disable_ramdisk`.
     pub without_ramdisk: bool,
+    /// The next operation waits for its turn.
+    pub queued: bool,
+    /// What the next operation runs on.
+    pub drivers: Vec<Pin>,
+    /// What the next operation need not execute again.
+    pub skip: Vec<String>,
+    /// All that happened.
+    pub events: Vec<LifecycleEvent>,
+    /// Clean steps that were seen to succeed since the node was last offered to anybody.
+    pub erased: Vec<String>,
 }
 
 impl Host {
@@ -44,19 +54,23 @@ impl Host {
             history: Vec::new(),
             wiped: Vec::new(),
             without_ramdisk: false,
+            queued: false,
+            drivers: Vec::new(),
+            skip: Vec::new(),
+            events: Vec::new(),
+            erased: Vec::new(),
         }
     }
 
     pub fn try_begin(&mut self, kind: Kind, asked: Vec<StepCall>) -> Result<(), Impossible> {
         assert!(self.operation.is_none());
         let request = Request {
-            id: OperationId(uuid::Uuid::nil()),
-            kind,
-            principal: Principal::noauth(),
-            drivers: Vec::new(),
             asked,
             disable_ramdisk: self.without_ramdisk,
-            power_timeout: None,
+            queued: self.queued,
+            drivers: self.drivers.clone(),
+            skip: self.skip.clone(),
+            ..Request::new(OperationId(uuid::Uuid::nil()), kind, Principal::noauth())
         };
         let mut node = self.node.clone();
         node.reservation = Some("host-1".into());
@@ -78,10 +92,13 @@ impl Host {
 
     /// The present becomes what the engine says, and what must always hold is looked at.
     fn take(&mut self, advance: Advance) {
-        let Advance { next: Lifecycle { node, operation }, commands, history, wipe } = advance;
+        let was = self.node.provision_state;
+        let Advance { next: Lifecycle { node, operation }, commands, history, events, failed: ended_by, wipe } = advance;
         (self.node, self.operation) = (node, operation);
         let failed = history.last().is_some_and(|last| last.severity == Severity::Error);
+        assert_eq!(failed, ended_by.is_some(), "a failure is told to whoever may retry it");
         self.history.extend(history);
+        self.events.extend(events);
         self.wiped.extend(wipe);
         for command in commands {
             match command {
@@ -90,9 +107,18 @@ impl Host {
             }
         }
         let state = self.node.provision_state;
+        if state == ProvisionState::Available && was != state {
+            let wiped = self.settings.required.iter().all(|erasure| erasure.is_covered_by(&self.erased));
+            let switched_off = !self.node.automated_clean.unwrap_or(self.settings.automated_clean);
+            assert!(wiped || switched_off || self.node.driver == "fake-hardware", "available, and not wiped: {:?}", self.erased);
+        }
+        if state != ProvisionState::Cleaning && state != ProvisionState::CleanWait {
+            self.erased.clear();
+        }
         match &self.operation {
             Some(operation) => {
                 let due = operation.due();
+                assert!(state.is_stable() || state.is_failed() || operation.kind.moves(), "{state} belongs to what moves the node");
                 assert!(self.in_flight.is_some() != due.is_some(), "{state}: neither a command nor a time, or both: {operation:?}");
                 assert!(due.is_none_or(|due| due >= self.now), "{state}: due in the past");
                 assert!(wipe.is_none_or(|wipe| wipe == Wipe::All), "state of the operation is erased at its end");
@@ -162,6 +188,17 @@ impl Host {
         self.handle(Event::Returned(returned)).unwrap();
     }
 
+    /// The call ends well, and if it executes a clean step the host itself saw the agent succeed with it.
+    pub fn seen_done(&mut self) {
+        if let Some(operation) = &mut self.operation
+            && let Some(Command::Call { function: Function::ExecuteCleanStep, step: Some(step), .. }) = &self.in_flight
+        {
+            operation.covered.push(step.id());
+            self.erased.push(step.id());
+        }
+        self.done();
+    }
+
     pub fn done(&mut self) {
         self.answer(Returned::Done);
     }
@@ -217,12 +254,14 @@ pub fn offered(interface: &str, name: &str, priority: u32) -> Step {
         priority,
         abortable: true,
         requires_ramdisk: true,
+        reboot_requested: false,
         arguments: Vec::new(),
         args: Map::new(),
         offered_by: None,
+        children: None,
     }
 }
 
 pub fn asked(interface: &str, name: &str, priority: Option<u32>) -> StepCall {
-    StepCall { interface: interface.into(), step: name.into(), args: Map::new(), priority }
+    StepCall { interface: interface.into(), step: name.into(), args: Map::new(), priority, children: None }
 }

@@ -163,6 +163,6 @@ fn a_step_that_a_stopping_host_held_back_is_begun_by_the_next_one() {
     host.try_begin(Kind::ManualClean, vec![asked("bios", "reset", None)]).unwrap();
     host.operation.as_mut().unwrap().held_back = true;
     host.killed_for(HOUR);
-    assert_eq!((host.calls(), host.turn()), ((Function::PrepareCleaning, Cause::First), 1));
+    assert_eq!((host.calls(), host.turn()), ((Function::GetCleanSteps, Cause::First), 1));
     assert!(!host.operation.as_ref().unwrap().held_back);
 }
