@@ -22,6 +22,7 @@ pub mod redfish;
 mod references;
 pub mod secrets;
 mod tls;
+pub mod webhook;
 
 pub use bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
 pub use config::{AgentConfig, DriverHttpConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};

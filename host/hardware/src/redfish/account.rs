@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, StatusCode, Url};
@@ -97,6 +97,8 @@ pub(crate) struct Account {
     uploads: Semaphore,
     login: AsyncMutex<Option<Login>>,
     refused: Mutex<Option<Instant>>,
+    /// When the controller answered last, whatever it said.
+    answered: Mutex<Option<SystemTime>>,
     /// The controller answers 406 to `Accept-Encoding: identity`.
     dislikes_identity: AtomicBool,
     /// The password and the session's token, which a controller may repeat.
@@ -124,6 +126,7 @@ impl Account {
             uploads: Semaphore::new(UPLOADS),
             login: AsyncMutex::new(None),
             refused: Mutex::new(None),
+            answered: Mutex::new(None),
             dislikes_identity: AtomicBool::new(false),
             own_secrets: Mutex::new(own_secrets(&target.password, None)),
         }
@@ -195,6 +198,11 @@ impl Account {
             Ok(reply) => warn!(status = reply.status.as_u16(), "a controller did not delete its session"),
             Err(error) => warn!(code = error.code, "a controller did not delete its session"),
         }
+    }
+
+    /// When the controller answered last.
+    pub(crate) fn answered(&self) -> Option<SystemTime> {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets credentials that were refused be tried again.
@@ -378,6 +386,7 @@ impl Account {
     }
 
     async fn read(&self, ask: &Ask<'_>, response: reqwest::Response) -> Result<Reply, HardwareError> {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
         let status = response.status();
         let etag = header(response.headers(), ETAG.as_str());
         let location = header(response.headers(), LOCATION.as_str());

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 use lru::LruCache;
@@ -104,6 +104,12 @@ impl RedfishRegistry {
         if let Some(account) = self.locked().accounts.get(&target.account_key()) {
             account.release_brake();
         }
+    }
+
+    /// When the controller of `target` answered last to this account, whatever it said; nothing since the process began or the
+    /// account was forgotten.
+    pub fn answered(&self, target: &RedfishTarget) -> Option<SystemTime> {
+        self.locked().accounts.peek(&target.account_key())?.answered()
     }
 
     /// Deletes all sessions and forgets all accounts; at the end of the process.
