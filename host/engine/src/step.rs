@@ -310,7 +310,10 @@ impl<'a> Run<'a> {
             Some(at) => deadline.max(at).min(later(self.now, i64::from(longest) * 1000)),
             None => deadline,
         };
-        self.apply_if_allowed(Transition::Wait);
+        // A clean-up after an abort waits in the failed state that is shown already.
+        if !self.node.provision_state.is_failed() {
+            self.apply_if_allowed(Transition::Wait);
+        }
         let condition = wait.condition;
         self.happened(EventKind::Waiting, |event| event.reason = Some(condition.to_string()));
         let renewed = by_default && condition.waits_for_agent() && self.operation.kind != Kind::Rescue;
