@@ -608,7 +608,10 @@ impl<'a> Run<'a> {
             self.forget_instance();
         }
         self.failed = Some(Box::new(self.operation.clone()));
-        self.apply_if_allowed(Transition::Fail);
+        let state = self.node.provision_state;
+        // The table has no failure of a hold, but an abort of one.
+        let by_abort = !state.is_failed() && state.after(Transition::Fail).is_none();
+        self.apply_if_allowed(if by_abort { Transition::Abort } else { Transition::Fail });
         let failure = self.show_failure();
         if failure.in_step && !failure.aborted {
             self.needs_a_look(if kind == Kind::Service { "service failure" } else { "clean failure" });
