@@ -43,24 +43,24 @@ async fn advance(store: Store, start: Instant) -> anyhow::Result<(u32, Duration)
     let mut node = Node::new(NodeId(Uuid::new_v4()), "fake-hardware", FAKE_HARDWARE.defaults(), Timestamp::now());
     node.extra.insert("padding".into(), "x".repeat(500).into());
     let stored = store.create_node(&Principal::host(), node).await?;
-    let request = Request {
-        id: OperationId(Uuid::new_v4()),
-        kind: Kind::Verify,
-        principal: Principal::host(),
-        drivers: vec![],
-        asked: vec![],
-        disable_ramdisk: false,
-        power_timeout: None,
-    };
+    let request = Request::new(OperationId(Uuid::new_v4()), Kind::Verify, Principal::host());
     let begun = wrought_engine::begin(stored.value, request, &Settings::default(), Timestamp::now()).context("beginning")?;
     let held = store.begin(&begun, stored.revision, "host", "u").await?;
     let entry = HistoryEntry { severity: Severity::Info, event_type: "test".into(), event: "a step of some kind is done".into() };
-    let advance = Advance { commands: vec![], history: vec![entry], wipe: None, ..begun };
+    let advance = Advance { commands: vec![], history: vec![entry], events: vec![], wipe: None, ..begun };
     let state = [("direct".parse()?, serde_json::json!({"operation": {"k": "v"}, "node": {}}))];
     let (mut revision, mut commits, mut longest) = (held.revision, 0, Duration::ZERO);
     while start.elapsed() < TIME {
         let asked = Instant::now();
-        let commit = Commit { advance: &advance, revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" };
+        let commit = Commit {
+            advance: &advance,
+            was: &advance.next.node,
+            revision,
+            fence: held.fence,
+            driver_state: &state,
+            journal: &[],
+            user: "u",
+        };
         revision = store.commit(commit).await?;
         longest = longest.max(asked.elapsed());
         commits += 1;

@@ -17,19 +17,25 @@ pub enum Table {
     Operations,
     AgentSessions,
     DriverState,
+    FailedOperations,
     DeployTemplates,
     Runbooks,
+    Findings,
+    InspectionRules,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Nodes,
         Self::Ports,
         Self::Operations,
         Self::AgentSessions,
         Self::DriverState,
+        Self::FailedOperations,
         Self::DeployTemplates,
         Self::Runbooks,
+        Self::Findings,
+        Self::InspectionRules,
     ];
 
     /// What a document is, for errors.
@@ -40,13 +46,16 @@ impl Table {
             Self::Operations => "operation of node",
             Self::AgentSessions => "agent session of node",
             Self::DriverState => "driver state of node",
+            Self::FailedOperations => "failed operation of node",
             Self::DeployTemplates => "deploy template",
             Self::Runbooks => "runbook",
+            Self::Findings => "finding about node",
+            Self::InspectionRules => "inspection rule",
         }
     }
 
     /// The row that a document is sealed for: of nodes and ports the UUID, of driver states the node's and `/` and the driver, of
-    /// others the node's.
+    /// findings the node's and `/` and the kind, of others the node's.
     pub(crate) fn place(self, id: impl Display) -> String {
         let table = match self {
             Self::Nodes => "nodes",
@@ -54,8 +63,11 @@ impl Table {
             Self::Operations => "operations",
             Self::AgentSessions => "agent_sessions",
             Self::DriverState => "driver_state",
+            Self::FailedOperations => "failed_operations",
             Self::DeployTemplates => "deploy_templates",
             Self::Runbooks => "runbooks",
+            Self::Findings => "findings",
+            Self::InspectionRules => "inspection_rules",
         };
         format!("{table}/{id}")
     }
@@ -67,8 +79,11 @@ impl Table {
             Self::Operations => "SELECT COUNT(*) FROM operations",
             Self::AgentSessions => "SELECT COUNT(*) FROM agent_sessions",
             Self::DriverState => "SELECT COUNT(*) FROM driver_state",
+            Self::FailedOperations => "SELECT COUNT(*) FROM failed_operations",
             Self::DeployTemplates => "SELECT COUNT(*) FROM deploy_templates",
             Self::Runbooks => "SELECT COUNT(*) FROM runbooks",
+            Self::Findings => "SELECT COUNT(*) FROM findings",
+            Self::InspectionRules => "SELECT COUNT(*) FROM inspection_rules",
         }
     }
 
@@ -80,8 +95,11 @@ impl Table {
             Self::Operations => "SELECT rowid, node, doc FROM operations WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::AgentSessions => "SELECT rowid, node, doc FROM agent_sessions WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::DriverState => "SELECT rowid, node || '/' || driver, doc FROM driver_state WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::FailedOperations => "SELECT rowid, node, doc FROM failed_operations WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::DeployTemplates => "SELECT rowid, uuid, doc FROM deploy_templates WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::Runbooks => "SELECT rowid, uuid, doc FROM runbooks WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Findings => "SELECT rowid, node || '/' || kind, doc FROM findings WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::InspectionRules => "SELECT rowid, uuid, doc FROM inspection_rules WHERE rowid > $1 ORDER BY rowid LIMIT $2",
         }
     }
 
@@ -93,8 +111,11 @@ impl Table {
             Self::Operations => "UPDATE operations SET doc = $1 WHERE rowid = $2",
             Self::AgentSessions => "UPDATE agent_sessions SET doc = $1 WHERE rowid = $2",
             Self::DriverState => "UPDATE driver_state SET doc = $1 WHERE rowid = $2",
+            Self::FailedOperations => "UPDATE failed_operations SET doc = $1 WHERE rowid = $2",
             Self::DeployTemplates => "UPDATE deploy_templates SET doc = $1 WHERE rowid = $2",
             Self::Runbooks => "UPDATE runbooks SET doc = $1 WHERE rowid = $2",
+            Self::Findings => "UPDATE findings SET doc = $1 WHERE rowid = $2",
+            Self::InspectionRules => "UPDATE inspection_rules SET doc = $1 WHERE rowid = $2",
         }
     }
 }

@@ -11,7 +11,11 @@ mod driver;
 mod driver_life;
 mod driver_limits;
 mod error;
+mod event;
+mod failed;
+mod finding;
 mod history;
+mod inspection_rule;
 mod journal;
 mod key_file;
 mod lifecycle;
@@ -26,6 +30,7 @@ mod schema;
 mod script;
 mod seal;
 mod session;
+mod webhook;
 mod writer;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -45,7 +50,11 @@ pub use audit::{AuditQuery, AuditRecord, MAX_AUDIT};
 pub use driver::{ActiveDriver, DriverStatus, DriverVersion};
 pub use driver_life::DriverRejection;
 pub use error::{Duplicate, StoreError};
+pub use event::{EventQuery, MAX_EVENTS, NodeEvent};
+pub use failed::FailedOperation;
+pub use finding::FindingKind;
 pub use history::{HistoryQuery, HistoryRecord};
+pub use inspection_rule::RuleQuery;
 pub use journal::{JournalAbout, JournalCall, JournalWrite, StoredCall, StoredOperation};
 pub use key_file::KeyError;
 pub use lifecycle::{Commit, Held};
@@ -57,6 +66,7 @@ pub use recipe::{Recipe, RecipeQuery};
 pub use reseal::{Rotation, RotationProgress, rotate};
 pub use rollout::{Decision, KeptState, Revocation};
 pub use session::AgentSession;
+pub use webhook::WebhookCursor;
 pub use writer::Writes;
 
 use key_file::KeyFile;
@@ -105,6 +115,8 @@ struct Inner {
     writer: RwLock<Option<Writer>>,
     ended: Mutex<Option<JoinHandle<()>>>,
     watch: OnceLock<Watch>,
+    /// Counts writes that added events.
+    events: tokio::sync::watch::Sender<u64>,
     /// Held by the writer otherwise.
     _lock: Option<Arc<File>>,
     counts: Arc<Counts>,
@@ -144,6 +156,7 @@ impl Store {
                 ended: Mutex::new(Some(ended)),
                 counts,
                 watch: OnceLock::new(),
+                events: tokio::sync::watch::Sender::default(),
                 _lock: None,
             }),
         })
@@ -172,6 +185,7 @@ impl Store {
             ended: Mutex::new(None),
             counts: Arc::default(),
             watch: OnceLock::new(),
+            events: tokio::sync::watch::Sender::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use wrought_domain::{DriverName, Fence, NodeId, Port};
+use wrought_domain::{DriverName, Fence, Node, NodeId, Port};
 use wrought_engine::{Advance, Operation, Wipe};
 
 use crate::document::Table;
@@ -15,7 +15,7 @@ use crate::journal::JournalWrite;
 use crate::node::{Revision, bind, current, explain, node_columns};
 use crate::script::Script;
 use crate::seal::KeyRing;
-use crate::{Store, StoreError, document, history, journal, lock};
+use crate::{Store, StoreError, document, event, failed, history, journal, lock};
 
 /// Operations read at once.
 const PAGE: i64 = 500;
@@ -34,6 +34,8 @@ pub struct Held {
 pub struct Commit<'a> {
     /// What the engine answered. Without an operation in it the node is let go of.
     pub advance: &'a Advance,
+    /// The node as it was: what changed of its power and maintenance is told of.
+    pub was: &'a Node,
     /// The revision that the advance was computed on.
     pub revision: Revision,
     /// The operation's fence.
@@ -140,7 +142,11 @@ impl Store {
         self.put_states(&mut script, node.uuid, &[], wipe).await?;
         history::insert(&mut script, node.uuid, &advance.history, user, Some(&host));
         history::trim(&mut script, node.uuid);
-        self.write_script(reserve, move |db, reserved| {
+        event::insert(&mut script, node.uuid, event::of_operation(&advance.events, &node, user));
+        if operation.as_ref().is_some_and(|operation| operation.kind.moves()) {
+            failed::forget(&mut script, node.uuid);
+        }
+        let begun = self.write_script(reserve, move |db, reserved| {
             Box::pin(async move {
                 let row = match reserved {
                     Ok(Some(row)) => row,
@@ -161,8 +167,10 @@ impl Store {
                 script.run(db).await?;
                 Ok(Held { fence, revision: Revision(revision.0.saturating_add(1)) })
             })
-        })
-        .await
+        });
+        let begun = begun.await?;
+        self.tell_events();
+        Ok(begun)
     }
 
     /// Stores an advance of the operation that holds the node: node, operation, driver state and
@@ -172,7 +180,7 @@ impl Store {
     /// [`StoreError::StaleFence`] when the operation does not hold the node any more;
     /// [`StoreError::Stale`] when somebody else patched the node since: read it and step again.
     pub async fn commit(&self, commit: Commit<'_>) -> Result<Revision, StoreError> {
-        let Commit { advance, revision, fence, driver_state, journal, user } = commit;
+        let Commit { advance, was, revision, fence, driver_state, journal, user } = commit;
         let (mut node, wipe) = (advance.next.node.clone(), advance.wipe);
         let id = node.uuid;
         node.updated_at = Some(Timestamp::now());
@@ -186,6 +194,11 @@ impl Store {
             .bind(document::signed(fence.0));
         let conductor = node.reservation.as_deref().or(node.conductor.as_deref());
         history::insert(&mut script, id, &advance.history, user, conductor);
+        event::insert(&mut script, id, event::of_operation(&advance.events, &node, user));
+        event::insert(&mut script, id, event::changes(was, &node, user));
+        if let Some(operation) = advance.failed.as_ref().filter(|operation| operation.kind.moves()) {
+            failed::put(&mut script, id, document::seal(&keys, Table::FailedOperations, id, operation)?);
+        }
         for write in journal {
             journal::put(&mut script, write, fence);
         }
@@ -201,7 +214,7 @@ impl Store {
             None => end_operation(&mut script, id, node.last_error.as_deref()),
         }
         self.put_states(&mut script, id, driver_state, wipe).await?;
-        self.write_script(script, move |db, advanced| {
+        let committed = self.write_script(script, move |db, advanced| {
             Box::pin(async move {
                 match advanced {
                     Ok(Some(_)) => Ok(Revision(revision.0.saturating_add(1))),
@@ -209,8 +222,10 @@ impl Store {
                     Err(error) => Err(explain(db, &node, error).await),
                 }
             })
-        })
-        .await
+        });
+        let committed = committed.await?;
+        self.tell_events();
+        Ok(committed)
     }
 
     /// Writes what drivers asked to keep, wiped as an advance says. Nobody but who holds the node writes it, so what is stored

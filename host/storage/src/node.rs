@@ -9,10 +9,11 @@ use wrought_domain::{Fence, Node, NodeId, Principal};
 
 use crate::document::Table;
 use crate::error::is_unique_violation;
+use crate::event::NewEvent;
 use crate::query::{NodeQuery, Visibility};
 use crate::script::Script;
 use crate::seal::KeyRing;
-use crate::{Duplicate, Store, StoreError, document};
+use crate::{Duplicate, Store, StoreError, document, event};
 
 /// Grows with every write of a node; a write says on which one it was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +160,13 @@ impl From<Duplicate> for StoreError {
 }
 
 /// Writes a node over the revision it was computed on, and gives it back as it stands now.
-async fn replace(db: &mut SqliteConnection, keys: &KeyRing, before: &Stored<Node>, mut node: Node) -> Result<Stored<Node>, StoreError> {
+async fn replace(
+    db: &mut SqliteConnection,
+    keys: &KeyRing,
+    before: &Stored<Node>,
+    mut node: Node,
+    user: &str,
+) -> Result<Stored<Node>, StoreError> {
     node.uuid = before.value.uuid;
     node.created_at = before.value.created_at;
     node.reservation.clone_from(&before.value.reservation);
@@ -167,6 +174,7 @@ async fn replace(db: &mut SqliteConnection, keys: &KeyRing, before: &Stored<Node
     let doc = document::seal(keys, Table::Nodes, node.uuid, &node)?;
     let mut script = Script::default();
     bind(&mut script, UPDATE, &node, doc).bind(node.uuid.to_string()).bind(document::signed(before.revision.0));
+    event::insert(&mut script, node.uuid, event::all_changes(&before.value, &node, user));
     match script.run_if(&mut *db).await {
         Ok(Some(_)) => Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence }),
         Ok(None) => Err(StoreError::Stale { what: "node", id: node.uuid.to_string() }),
@@ -252,17 +260,21 @@ impl Store {
         }
         node.reservation = None;
         let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
-        self.write(move |db| {
+        let created = NewEvent::new("created", &node, &principal.user).with("to", node.provision_state.as_str());
+        let written = self.write(move |db| {
             Box::pin(async move {
                 let mut script = Script::default();
                 bind(&mut script, INSERT, &node, doc).bind(node.uuid.to_string());
+                event::insert(&mut script, node.uuid, vec![created]);
                 match script.run(&mut *db).await {
                     Ok(()) => Ok(Stored { value: node, revision: Revision(1), fence: Fence(0) }),
                     Err(error) => Err(explain(db, &node, error).await),
                 }
             })
-        })
-        .await
+        });
+        let written = written.await?;
+        self.tell_events();
+        Ok(written)
     }
 
     /// Writes a node that was read at `expected`; sets `updated_at`.
@@ -278,7 +290,7 @@ impl Store {
         reserved: Reserved,
     ) -> Result<Stored<Node>, StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        self.write(move |db| {
+        let written = self.write(move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, node.uuid).await?;
                 if !sees(&principal, &before.value) {
@@ -290,10 +302,12 @@ impl Store {
                 if before.revision != expected {
                     return Err(StoreError::Stale { what: "node", id: node.uuid.to_string() });
                 }
-                replace(db, &keys, &before, node).await
+                replace(db, &keys, &before, node, &principal.user).await
             })
-        })
-        .await
+        });
+        let written = written.await?;
+        self.tell_events();
+        Ok(written)
     }
 
     /// Changes some fields of a node, whoever holds it, on the node as it stands: for what
@@ -304,8 +318,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Duplicate`], or the database fails.
     pub async fn patch_node(&self, id: NodeId, change: impl FnOnce(&mut Node) + Send + 'static) -> Result<Stored<Node>, StoreError> {
-        let keys = Arc::clone(self.keys());
-        self.write(move |db| {
+        self.patch_node_for(&Principal::host(), id, change).await
+    }
+
+    /// The same on somebody's behalf, for the events.
+    ///
+    /// # Errors
+    /// As [`Store::patch_node`].
+    pub async fn patch_node_for(
+        &self,
+        who: &Principal,
+        id: NodeId,
+        change: impl FnOnce(&mut Node) + Send + 'static,
+    ) -> Result<Stored<Node>, StoreError> {
+        let (keys, user) = (Arc::clone(self.keys()), who.user.clone());
+        let written = self.write(move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, id).await?;
                 let mut node = before.value.clone();
@@ -313,17 +340,19 @@ impl Store {
                 if node == before.value {
                     return Ok(before);
                 }
-                replace(db, &keys, &before, node).await
+                replace(db, &keys, &before, node, &user).await
             })
-        })
-        .await
+        });
+        let written = written.await?;
+        self.tell_events();
+        Ok(written)
     }
 
     /// Sets or ends maintenance; ending it clears the reason and the fault.
     ///
     /// # Errors
     /// As [`Store::patch_node`].
-    pub async fn set_maintenance(&self, id: NodeId, on: bool, reason: Option<String>) -> Result<Stored<Node>, StoreError> {
+    pub async fn set_maintenance(&self, who: &Principal, id: NodeId, on: bool, reason: Option<String>) -> Result<Stored<Node>, StoreError> {
         let change = move |node: &mut Node| {
             node.maintenance = on;
             node.maintenance_reason = reason.filter(|_| on);
@@ -331,16 +360,16 @@ impl Store {
                 node.fault = None;
             }
         };
-        self.patch_node(id, change).await
+        self.patch_node_for(who, id, change).await
     }
 
-    /// Removes a node with its ports, state, session, history and locks.
+    /// Removes a node with its ports, state, session, history and locks. Its events stay.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it.
     pub async fn delete_node(&self, principal: &Principal, id: NodeId) -> Result<(), StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        self.write(move |db| {
+        let deleted = self.write(move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, id).await?;
                 if !sees(&principal, &before.value) {
@@ -348,10 +377,15 @@ impl Store {
                 }
                 free(&before.value)?;
                 // Everything else of the node follows by its foreign key.
-                sqlx::query("DELETE FROM nodes WHERE uuid = $1").bind(id.to_string()).execute(db).await?;
-                Ok(())
+                sqlx::query("DELETE FROM nodes WHERE uuid = $1").bind(id.to_string()).execute(&mut *db).await?;
+                let mut script = Script::default();
+                let deleted = NewEvent::new("deleted", &before.value, &principal.user);
+                event::insert(&mut script, id, vec![deleted.with("from", before.value.provision_state.as_str())]);
+                Ok(script.run(db).await?)
             })
-        })
-        .await
+        });
+        deleted.await?;
+        self.tell_events();
+        Ok(())
     }
 }

@@ -17,6 +17,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("../migrations/0006_locks_and_limits.sql")),
     (7, include_str!("../migrations/0007_artifacts.sql")),
     (8, include_str!("../migrations/0008_recipes.sql")),
+    (9, include_str!("../migrations/0009_events.sql")),
+    (10, include_str!("../migrations/0010_inspection.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.

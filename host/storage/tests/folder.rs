@@ -50,8 +50,8 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     sqlx::query("INSERT INTO schema (version) VALUES (99)").execute(&mut db).await.unwrap();
     db.close().await.unwrap();
     let refused = Store::open(dir.path(), Durability::Normal).await.err().unwrap();
-    assert!(matches!(refused, StoreError::NewerSchema { found: 99, known: 7, .. }), "{refused:?}");
-    assert!(refused.to_string().contains("has schema 99, this binary knows up to 7"), "{refused}");
+    assert!(matches!(refused, StoreError::NewerSchema { found: 99, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("has schema 99, this binary knows up to "), "{refused}");
 }
 
 const FOLDER: &str = "WROUGHT_TEST_FOLDER";

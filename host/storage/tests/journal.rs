@@ -39,13 +39,22 @@ async fn recorded(store: &Store, name: &str, ended: bool) -> (Advance, Held) {
     store.journal_intent(write(&advance, 1, 0, b"a0", None), held.fence).await.unwrap();
     let next = further(&advance, "moved");
     let journal = [write(&advance, 1, 1, b"a1", Some("done")), write(&advance, 2, 0, b"b0", Some("wait"))];
-    let commit = Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &[], journal: &journal, user: "u" };
+    let commit = Commit {
+        advance: &next,
+        was: &next.next.node,
+        revision: held.revision,
+        fence: held.fence,
+        driver_state: &[],
+        journal: &journal,
+        user: "u",
+    };
     let revision = store.commit(commit).await.unwrap();
     store.journal_intent(write(&advance, 3, 0, b"c0", None), held.fence).await.unwrap();
     if ended {
         let mut last = end(&next, None);
         last.next.node.last_error = Some("it broke".into());
-        let commit = Commit { advance: &last, revision, fence: held.fence, driver_state: &[], journal: &[], user: "u" };
+        let commit =
+            Commit { advance: &last, was: &last.next.node, revision, fence: held.fence, driver_state: &[], journal: &[], user: "u" };
         store.commit(commit).await.unwrap();
     }
     (advance, Held { revision, ..held })

@@ -12,7 +12,7 @@ use wrought_engine::Wipe;
 use wrought_storage::{AgentSession, Commit, HistoryQuery, LockAnswer, Reserved, Revision, Store, StoreError};
 
 async fn commit(store: &Store, advance: &wrought_engine::Advance, revision: Revision, fence: Fence) -> Result<Revision, StoreError> {
-    store.commit(Commit { advance, revision, fence, driver_state: &[], journal: &[], user: "u" }).await
+    store.commit(Commit { advance, was: &advance.next.node, revision, fence, driver_state: &[], journal: &[], user: "u" }).await
 }
 
 #[tokio::test]
@@ -28,7 +28,15 @@ async fn a_stale_unit_in_a_group_is_rolled_back_alone() {
     let commits = advances.iter().zip(&held).enumerate().map(|(i, (advance, (_, held)))| {
         // All are queued before the writer has its turn, so that they form one group.
         let fence = if i == 17 { Fence(0) } else { held.fence };
-        store.commit(Commit { advance, revision: held.revision, fence, driver_state: &state, journal: &[], user: "u" })
+        store.commit(Commit {
+            advance,
+            was: &advance.next.node,
+            revision: held.revision,
+            fence,
+            driver_state: &state,
+            journal: &[],
+            user: "u",
+        })
     });
     let answers = join_all(commits).await;
     for (i, answer) in answers.iter().enumerate() {
@@ -85,6 +93,7 @@ async fn an_operation_holds_its_node_until_it_ends() {
     let now = store
         .commit(Commit {
             advance: &next,
+            was: &next.next.node,
             revision: held.revision,
             fence: held.fence,
             driver_state: &[(direct, kept)],
@@ -123,7 +132,7 @@ async fn what_others_patch_is_neither_lost_nor_overwritten() {
     }
     let same = store.patch_node(id, |_| ()).await.unwrap();
     assert_eq!(same.revision, Revision(52), "a patch that changes nothing is not a write");
-    let stored = store.set_maintenance(id, true, Some("disk".into())).await.unwrap();
+    let stored = store.set_maintenance(&admin(), id, true, Some("disk".into())).await.unwrap();
     assert_eq!((stored.value.driver_internal_info.len(), stored.revision), (50, Revision(53)));
 
     let next = further(&advance, "late");

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{asks, end, further, open, reserved};
+use common::{admin, asks, end, further, open, reserved};
 use wrought_domain::wait::Condition;
 use wrought_domain::{NodeId, OperationId};
 use wrought_engine::{Advance, Waiting};
@@ -32,7 +32,7 @@ impl Holder {
 
     async fn commit(&mut self, store: &Store, advance: &Advance) {
         let Held { fence, revision } = self.held;
-        let commit = Commit { advance, revision, fence, driver_state: &[], journal: &[], user: "u" };
+        let commit = Commit { advance, was: &advance.next.node, revision, fence, driver_state: &[], journal: &[], user: "u" };
         self.held.revision = store.commit(commit).await.unwrap();
     }
 }
@@ -66,8 +66,15 @@ async fn who_asked_first_gets_it_first_also_after_a_restart() {
     // Who does not wait any more loses its place, and so does who ends.
     let mut waiting = further(&c.advance, "waits");
     let at = jiff::Timestamp::now();
-    waiting.next.operation.as_mut().unwrap().waiting =
-        Some(Waiting { condition: Condition::Lock { name: "chassis".into() }, since: at, deadline: at, due: at, retry: false, tests: 0 });
+    waiting.next.operation.as_mut().unwrap().waiting = Some(Waiting {
+        condition: Condition::Lock { name: "chassis".into() },
+        since: at,
+        deadline: at,
+        due: at,
+        retry: false,
+        renew_s: None,
+        tests: 0,
+    });
     c.commit(&store, &waiting).await;
     assert_eq!(waiters(&store, "chassis").await, [c.node]);
     let goes_on = further(&c.advance, "goes on");
@@ -89,11 +96,11 @@ async fn a_node_in_maintenance_keeps_its_place_and_holds_nobody_up() {
     for waiter in [&b, &c] {
         assert_eq!(waiter.waits(&store, "chassis").await, LockAnswer::Taken);
     }
-    store.set_maintenance(b.node, true, None).await.unwrap();
+    store.set_maintenance(&admin(), b.node, true, None).await.unwrap();
     store.release_lock("chassis", a.operation).await.unwrap();
     assert_eq!(store.next_for_locks().await.unwrap(), (true, vec![c.node]));
     assert_eq!(c.waits(&store, "chassis").await, LockAnswer::Held);
-    store.set_maintenance(b.node, false, None).await.unwrap();
+    store.set_maintenance(&admin(), b.node, false, None).await.unwrap();
     store.release_lock("chassis", c.operation).await.unwrap();
     assert_eq!(c.asks(&store, "chassis").await, LockAnswer::Taken, "b is back in its place");
     assert_eq!(b.waits(&store, "chassis").await, LockAnswer::Held);

@@ -270,11 +270,27 @@ async fn all_of_a_node_goes_with_it() {
     let state = [("direct".parse().unwrap(), json!({"operation": {}, "node": {"k": 1}}))];
     let next = common::further(&advance, "x");
     let now = store
-        .commit(Commit { advance: &next, revision: held.revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" })
+        .commit(Commit {
+            advance: &next,
+            was: &next.next.node,
+            revision: held.revision,
+            fence: held.fence,
+            driver_state: &state,
+            journal: &[],
+            user: "u",
+        })
         .await
         .unwrap();
     store
-        .commit(Commit { advance: &end(&next, None), revision: now, fence: held.fence, driver_state: &[], journal: &[], user: "u" })
+        .commit(Commit {
+            advance: &end(&next, None),
+            was: &next.next.node,
+            revision: now,
+            fence: held.fence,
+            driver_state: &[],
+            journal: &[],
+            user: "u",
+        })
         .await
         .unwrap();
     let kept = store.driver_state(id, &state[0].0).await.unwrap();

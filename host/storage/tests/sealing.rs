@@ -80,7 +80,15 @@ async fn what_may_hold_a_secret_is_in_no_file_of_the_folder() {
     let operation = advance.next.operation.as_mut().unwrap();
     operation.principal.user = CANARY.into();
     let state = [("direct".parse().unwrap(), serde_json::json!({"operation": {"k": CANARY}, "node": {"k": CANARY}}))];
-    let commit = Commit { advance: &advance, revision: held.revision, fence: held.fence, driver_state: &state, journal: &[], user: "u" };
+    let commit = Commit {
+        advance: &advance,
+        was: &advance.next.node,
+        revision: held.revision,
+        fence: held.fence,
+        driver_state: &state,
+        journal: &[],
+        user: "u",
+    };
     store.commit(commit).await.unwrap();
     let session = AgentSession {
         token: CANARY.into(),

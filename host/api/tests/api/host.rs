@@ -103,8 +103,8 @@ impl Service for Conductor {
         self.note(Asked::Power(node, target, timeout_s))
     }
 
-    async fn set_maintenance(&self, _: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
-        self.store.set_maintenance(node, on, reason).await.map(drop).map_err(refusal)
+    async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
+        self.store.set_maintenance(who, node, on, reason).await.map(drop).map_err(refusal)
     }
 
     async fn validate(&self, _: &Principal, _: NodeId) -> Result<Vec<InterfaceValidation>, Refusal> {

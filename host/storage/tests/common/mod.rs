@@ -42,15 +42,7 @@ pub fn node(name: &str) -> Node {
 
 /// The beginning of a verification.
 pub fn verify(node: Node) -> Advance {
-    let request = Request {
-        id: OperationId(Uuid::new_v4()),
-        kind: Kind::Verify,
-        principal: admin(),
-        drivers: vec![],
-        asked: vec![],
-        disable_ramdisk: false,
-        power_timeout: None,
-    };
+    let request = Request::new(OperationId(Uuid::new_v4()), Kind::Verify, admin());
     wrought_engine::begin(node, request, &Settings::default(), Timestamp::now()).unwrap()
 }
 
@@ -59,13 +51,13 @@ pub fn further(before: &Advance, note: &str) -> Advance {
     let entry = HistoryEntry { severity: Severity::Info, event_type: "test".into(), event: note.into() };
     let mut next = before.next.clone();
     next.node.extra.insert("note".into(), note.into());
-    Advance { next, commands: vec![], history: vec![entry], wipe: None }
+    Advance { next, commands: vec![], history: vec![entry], events: vec![], failed: None, wipe: None }
 }
 
 /// The end of the operation.
 pub fn end(before: &Advance, wipe: Option<Wipe>) -> Advance {
     let next = Lifecycle { node: before.next.node.clone(), operation: None };
-    Advance { next, commands: vec![], history: vec![], wipe }
+    Advance { next, commands: vec![], history: vec![], events: vec![], failed: None, wipe }
 }
 
 /// Adds a node and reserves it.
