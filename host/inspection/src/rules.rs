@@ -207,7 +207,8 @@ impl Clause {
         }
         let args = signature.named(&self.args).map_err(&invalid)?;
         for (name, value) in &args {
-            if signature.fills(name, self.loops()) {
+            // Braces mean something else in a regular expression.
+            if signature.fills(name, self.loops()) && name != "regex" {
                 text::check(value, self.loops()).map_err(|text| invalid(format!("{name}: {text}")))?;
             }
         }
@@ -234,7 +235,6 @@ impl Clause {
         for (name, value) in args {
             let value = match &value {
                 value if !signature.fills(&name, item.is_some()) => value.clone(),
-                // Braces mean something else in a regular expression.
                 Value::String(regex) if name == "regex" => text::fill_items(regex, &context, budget)?,
                 value => text::fill(value, &context, missing, budget)?,
             };

@@ -81,10 +81,10 @@ fn compare(args: &Map, stand: impl Fn(&Value, &Value) -> bool) -> Result<bool, S
 
 /// A number is the same as its text, because fields in the middle of a text are text.
 fn same(a: &Value, b: &Value) -> bool {
+    let scalar = |value: &Value| value.is_number() || value.is_boolean();
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::String(text), other @ (Value::Number(_) | Value::Bool(_)))
-        | (other @ (Value::Number(_) | Value::Bool(_)), Value::String(text)) => *text == other.to_string(),
+        (Value::String(_), other) | (other, Value::String(_)) if scalar(other) => text_of(a) == text_of(b),
         (a, b) => a == b,
     }
 }
