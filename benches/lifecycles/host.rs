@@ -105,6 +105,7 @@ impl Host {
                 public_url: String::new(),
                 config: wrought_conductor::ArtifactsConfig::default(),
             },
+            events: wrought_conductor::EventsSetup::default(),
             clock: Clock::default(),
             passing: None,
         };

@@ -5,6 +5,7 @@ mod command;
 mod reference;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,10 @@ pub struct Config {
     pub deploy: wrought_conductor::DeployConfig,
     /// The record of what drivers did: for going on after a crash, for replay and for audit.
     pub journal: wrought_conductor::JournalConfig,
+    /// The record of what happened to nodes, for people, for programs and for webhooks.
+    pub events: wrought_conductor::EventsConfig,
+    /// Receivers that are told of events, each by a name of its own.
+    pub webhook: BTreeMap<String, wrought_conductor::WebhookConfig>,
     /// Limits of drivers and of each of their calls.
     pub drivers: wrought_drivers::DriversConfig,
     /// The database in the data folder.

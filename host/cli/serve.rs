@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Authentication, Service};
-use wrought_conductor::{ArtifactsSetup, Clock, Conductor, Hardware, Setup};
+use wrought_conductor::{ArtifactsSetup, Clock, Conductor, EventsSetup, Hardware, Setup};
 use wrought_drivers::{Catalog, Compiler, Runtime};
 use wrought_storage::Store;
 
@@ -192,13 +192,15 @@ async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u
     let runtime = Runtime::new(config.drivers, Compiler::this_program(COMPILE_DRIVER))?;
     let catalog = Arc::new(Catalog::open(runtime, &data.join("drivers")).await?);
     let (conductor, deploy, journal) = (config.conductor, config.deploy, config.journal);
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, artifacts, clock: Clock::system(), passing: None })
+    let events = EventsSetup { config: config.events, webhooks: config.webhook };
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, hardware, journal, artifacts, events, clock: Clock::system(), passing: None })
         .await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.
 async fn close(closing: CancellationToken, mut servers: JoinSet<std::io::Result<()>>, conductor: &Conductor) {
     closing.cancel();
+    conductor.end_waits();
     let answered = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWER_PATIENCE, answered).await.is_err() {
         tracing::warn!("some requests are cut off");

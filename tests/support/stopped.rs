@@ -95,6 +95,7 @@ impl Place {
                     public_url: String::new(),
                     config: wrought_conductor::ArtifactsConfig::default(),
                 },
+                events: wrought_conductor::EventsSetup::default(),
                 clock,
                 passing: Some(passing),
             };

@@ -111,6 +111,7 @@ impl InProcess {
                 public_url: String::new(),
                 config: wrought_conductor::ArtifactsConfig::default(),
             },
+            events: wrought_conductor::EventsSetup::default(),
             clock: Clock::default(),
             passing: None,
         };

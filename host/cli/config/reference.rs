@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::schema::{Key, Schema};
+use super::schema::{BY_NAME, Key, Schema};
 
 const WIDTH: usize = 100;
 
@@ -12,11 +12,13 @@ pub fn sample() -> String {
     let mut text =
         String::from("# Every key of Wrought's configuration. A line without its # sets the key; the values shown are the defaults.\n");
     for section in Schema::of_config().sections() {
-        let _ = write!(text, "\n{}[{}]\n", comment(&section.doc), section.path);
+        // There is none of these until the operator names one.
+        let by_name = section.path.ends_with(BY_NAME);
+        let _ = write!(text, "\n{}{}[{}]\n", comment(&section.doc), if by_name { "# " } else { "" }, section.path);
         for key in &section.keys {
             let _ = write!(text, "\n{}", comment(&key.doc));
             let _ = match &key.default {
-                Some(default) => writeln!(text, "#{} = {default}", key.name),
+                Some(default) => writeln!(text, "#{}{} = {default}", if by_name { " " } else { "" }, key.name),
                 None => writeln!(text, "# Not set by default; accepts {}.\n#{} =", key.accepted, key.name),
             };
         }

@@ -18,6 +18,9 @@ pub struct Section {
     pub keys: Vec<Key>,
 }
 
+/// Stands for a name that the operator chooses.
+pub const BY_NAME: &str = "NAME";
+
 /// One key of a section.
 #[derive(Debug)]
 pub struct Key {
@@ -120,12 +123,13 @@ impl Schema {
 }
 
 fn collect(sections: &mut Vec<Section>, path: &str, schema: &Value, defaults: &Value) {
-    let (nested, own): (Vec<_>, Vec<_>) = properties(schema).into_iter().partition(|(_, below)| below.get("properties").is_some());
+    let (named, rest): (Vec<_>, Vec<_>) = properties(schema).into_iter().partition(|(_, below)| section_by_name(below).is_some());
+    let (nested, own): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, below)| below.get("properties").is_some());
     if !path.is_empty() {
         let keys = own.into_iter().map(|(name, below)| Key {
             name: name.to_owned(),
             doc: doc(below),
-            default: defaults.get(name).and_then(as_toml),
+            default: defaults.get(name).or_else(|| below.get("default")).and_then(as_toml),
             accepted: accepted(below),
         });
         sections.push(Section { path: path.to_owned(), doc: doc(schema), keys: keys.collect() });
@@ -133,6 +137,14 @@ fn collect(sections: &mut Vec<Section>, path: &str, schema: &Value, defaults: &V
     for (name, below) in nested {
         collect(sections, &join(path, name), below, defaults.get(name).unwrap_or(&Value::Null));
     }
+    for (name, each) in named.into_iter().filter_map(|(name, below)| Some((name, section_by_name(below)?))) {
+        collect(sections, &join(&join(path, name), BY_NAME), each, &Value::Null);
+    }
+}
+
+/// What a section is like of which there may be several, each by a name of its own.
+fn section_by_name(schema: &Value) -> Option<&Value> {
+    schema.get("additionalProperties").filter(|each| each.get("properties").is_some())
 }
 
 fn properties(schema: &Value) -> BTreeMap<&str, &Value> {

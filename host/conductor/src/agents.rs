@@ -17,6 +17,7 @@ use wrought_hardware::agent::check_callback_url;
 use wrought_storage::{AgentSession, NodeRef};
 
 use crate::conductor::{Conductor, HandleError};
+use crate::contacts::Contact;
 use crate::convert;
 use crate::secrets::without_image_secrets;
 use crate::seen::Seen;
@@ -174,6 +175,7 @@ impl Conductor {
         let _inside = gate.lock().await;
         let node = allowed().await?.ok_or_else(not_found)?;
         let token = self.token_for(id).await?;
+        self.0.contacts.note(id, Contact::Lookup, self.now());
         tracing::info!(node = %id, %peer, new = token.is_some(), "agent lookup");
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
     }
@@ -261,6 +263,7 @@ impl Conductor {
         check_callback_url(&beat.callback_url, beat.peer, networks, self.0.agent.require_tls)
             .map_err(|error| Refusal::Invalid(error.message))?;
         self.heard(node, session, beat, version.chars().take(64).collect()).await?;
+        self.0.contacts.note(node, Contact::Heartbeat, self.now());
         drop(inside);
         let this = self.clone();
         self.spawn(async move {

@@ -24,6 +24,8 @@ use crate::artifacts::{Artifacts, ArtifactsError, ArtifactsSetup};
 use crate::audit::Denials;
 use crate::clock::Clock;
 use crate::config::{ConductorConfig, DeployConfig};
+use crate::contacts::Contacts;
+use crate::events::{EventsSetup, Polls};
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
 use crate::grants::Grants;
 use crate::journal::{JournalConfig, Journals};
@@ -32,6 +34,7 @@ use crate::machine::Machines;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
+use crate::webhooks::Webhooks;
 
 /// Until an event that could not be stored is tried again, at first; grows.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -73,6 +76,10 @@ pub(crate) struct Inner {
     pub(crate) passing: Option<Passing>,
     pub(crate) stats: Stats,
     pub(crate) denials: Denials,
+    pub(crate) events: EventsSetup,
+    pub(crate) polls: Polls,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) contacts: Contacts,
     pub(crate) gates: Gates,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -111,6 +118,8 @@ pub struct Setup {
     pub journal: JournalConfig,
     /// Files for drivers to hand on.
     pub artifacts: ArtifactsSetup,
+    /// The record of events, and who is told of them.
+    pub events: EventsSetup,
     /// The time that the lifecycle goes by.
     pub clock: Clock,
     /// Told of every host call of operations, for tests that stop the host there.
@@ -151,7 +160,7 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, hardware, journal, artifacts, clock, passing } = setup;
+        let Setup { store, catalog, conductor: config, deploy, hardware, journal, artifacts, events, clock, passing } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
         let artifacts = Artifacts::open(artifacts, &store).await?;
         let conductor = Self(Arc::new(Inner {
@@ -184,6 +193,10 @@ impl Conductor {
             locks: Locks::default(),
             stats: Stats::default(),
             denials: Denials::default(),
+            events,
+            polls: Polls::default(),
+            webhooks: Webhooks::default(),
+            contacts: Contacts::default(),
             gates: Gates::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -193,6 +206,7 @@ impl Conductor {
         conductor.load_locks().await?;
         conductor.recover().await?;
         conductor.keep_house();
+        conductor.start_webhooks().await?;
         Ok(conductor)
     }
 
@@ -334,7 +348,7 @@ impl Conductor {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
             }
-            let commit = Commit { advance: &advance, revision, fence, driver_state: &seen.state, journal: &seen.journal, user: &user };
+            let commit = Commit { advance: &advance, was: &before.node, revision, fence, driver_state: &seen.state, journal: &seen.journal, user: &user };
             match self.0.store.commit(commit).await {
                 Ok(revision) => {
                     self.judge_trial(&before, &advance, &event);

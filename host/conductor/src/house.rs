@@ -35,6 +35,7 @@ impl Conductor {
             while this.goes_on_for(PURGE).await {
                 noted("purging the journal", this.purge_journal().await);
                 noted("purging the audit", this.purge_audit().await);
+                noted("purging the events", this.purge_events().await);
             }
         });
     }

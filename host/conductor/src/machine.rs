@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use wrought_domain::{DriverError, ErrorKind, Node, PowerState};
 use wrought_hardware::redfish::guest::Guest;
 use wrought_hardware::redfish::{RedfishRegistry, RedfishTarget};
@@ -29,6 +30,12 @@ impl Machines {
             return Err(DriverError::new(ErrorKind::Unsupported, "wrought.NoRedfish", "the node's controller does not speak Redfish"));
         }
         self.redfish.guest(&self.target(node)?, granted).map_err(convert::error)
+    }
+
+    /// When the node's controller answered last, as far as this process remembers. Asks nobody.
+    pub(crate) fn answered(&self, node: &Node) -> Option<Timestamp> {
+        let target = (node.interfaces.power == "redfish").then(|| self.target(node).ok()).flatten()?;
+        Timestamp::try_from(self.redfish.answered(&target)?).ok()
     }
 
     /// The node's controller. Asks nobody.

@@ -58,9 +58,9 @@ impl Conductor {
     /// [`Refusal::NotFound`].
     pub async fn set_maintenance(&self, who: &Principal, node: NodeId, on: bool, reason: Option<String>) -> Result<(), Refusal> {
         let ends = self.node(who, node).await?.value.maintenance && !on;
-        let this = self.clone();
+        let (this, who) = (self.clone(), who.clone());
         self.through(async move {
-            this.0.store.set_maintenance(node, on, reason).await.map_err(convert::refusal)?;
+            this.0.store.set_maintenance(&who, node, on, reason).await.map_err(convert::refusal)?;
             this.gate(node).lock().await.held = None;
             if ends {
                 let waiting = this.clone();

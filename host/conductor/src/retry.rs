@@ -1,0 +1,104 @@
+//! A failed operation is asked for again, from its last finished step; an operation that waits for its turn is taken out of the queue.
+
+use serde_json::{Value, json};
+use wrought_domain::{Node, Principal, ProvisionState, Verb};
+use wrought_engine::{Event, Kind, Operation};
+
+use crate::conductor::Conductor;
+use crate::{ProvisionRequest, Refusal, convert};
+
+/// What a failure in the middle of a step leaves on a node, and a retry takes away.
+const OWN_FAULTS: [&str; 2] = ["clean failure", "service failure"];
+
+impl Conductor {
+    /// Begins the operation again that failed last on a node (UUID or name). Steps that it finished are not executed again, but for
+    /// erasures; with `from_start` all are.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when nothing failed that could be asked for again; else as the verb itself is refused.
+    pub async fn retry(&self, who: &Principal, node: &str, from_start: bool) -> Result<Value, Refusal> {
+        let id = self.find_node(who, node).await?;
+        let now = self.node(who, id).await?.value;
+        if let Some(host) = now.reservation {
+            return Err(Refusal::Locked { node: id, host });
+        }
+        let failed = self.0.store.failed_operation(id).await.map_err(convert::refusal)?;
+        let nothing = || {
+            Refusal::Conflict(format!(
+                "Node {id} is in {}, and no operation of it failed last: there is nothing to retry.",
+                now.provision_state
+            ))
+        };
+        let operation = failed.ok_or_else(nothing)?.operation;
+        let verb = verb_of(&operation, now.provision_state).ok_or_else(nothing)?;
+        let skip = if from_start { Vec::new() } else { operation.finished.clone() };
+        if operation.kind.cleans() || operation.kind == Kind::Service {
+            self.make_ready(who, &now).await?;
+        }
+        let request = request_of(operation, skip.clone());
+        self.provision(who, id, verb, request).await?;
+        Ok(json!({ "node": id, "verb": verb.to_string(), "skipped": skip }))
+    }
+
+    /// Takes away what the failure of a cleaning or a service left on the node.
+    async fn make_ready(&self, who: &Principal, node: &Node) -> Result<(), Refusal> {
+        if node.maintenance && node.fault.as_deref().is_some_and(|fault| OWN_FAULTS.contains(&fault)) {
+            self.set_maintenance(who, node.uuid, false, None).await?;
+        }
+        if node.provision_state == ProvisionState::CleanFailed {
+            self.provision(who, node.uuid, Verb::Manage, ProvisionRequest::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends an operation of a node (UUID or name) that waits for its turn; the node is then in the failed state of its verb.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when none waits for its turn.
+    pub async fn cancel(&self, who: &Principal, node: &str) -> Result<Value, Refusal> {
+        let id = self.find_node(who, node).await?;
+        let operation = self.0.store.operation(id).await.map_err(convert::refusal)?;
+        let operation = operation.ok_or_else(|| Refusal::Conflict(format!("Node {id} has no operation: there is nothing to cancel.")))?;
+        let (this, asked) = (self.clone(), who.clone());
+        self.through(async move { this.turn(&asked, id, Event::Cancel { principal: asked.clone() }).await }).await?;
+        let now = self.node(who, id).await?.value;
+        Ok(json!({
+            "node": id,
+            "operation": { "id": operation.id, "verb": operation.kind.name(), "user": operation.principal.user },
+            "provision_state": now.provision_state.as_str(),
+            "last_error": now.last_error,
+        }))
+    }
+}
+
+/// The verb that asks for the operation again, if the state takes it, perhaps after `manage`.
+fn verb_of(operation: &Operation, state: ProvisionState) -> Option<Verb> {
+    let verb = match operation.kind {
+        Kind::Verify => Verb::Manage,
+        Kind::Deploy => Verb::Active,
+        Kind::Rebuild => Verb::Rebuild,
+        Kind::TearDown => Verb::Deleted,
+        Kind::Clean => Verb::Provide,
+        Kind::ManualClean => Verb::Clean,
+        Kind::Inspect => Verb::Inspect,
+        Kind::Adopt => Verb::Adopt,
+        Kind::Rescue => Verb::Rescue,
+        Kind::Unrescue => Verb::Unrescue,
+        Kind::Service => Verb::Service,
+        Kind::AbortService => Verb::Abort,
+        Kind::ChildStep | Kind::VendorPassthru | Kind::Power(_) => return None,
+    };
+    let managed = operation.kind.cleans() && state == ProvisionState::CleanFailed;
+    (managed || verb.allowed_from(state)).then_some(verb)
+}
+
+fn request_of(operation: Operation, skip: Vec<String>) -> ProvisionRequest {
+    let mut request = ProvisionRequest { skip, disable_ramdisk: operation.disable_ramdisk, ..ProvisionRequest::default() };
+    match operation.kind {
+        Kind::ManualClean => request.clean_steps = operation.asked,
+        Kind::Service => request.service_steps = operation.asked,
+        Kind::Deploy | Kind::Rebuild => request.deploy_steps = operation.asked,
+        _ => {}
+    }
+    request
+}
