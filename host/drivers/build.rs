@@ -8,7 +8,16 @@ use std::process::Command;
 
 /// The packages of `guest-drivers/` that become components: cargo's name, and the file in `OUT_DIR`. To ship or test one more
 /// driver, make it a member of that workspace and name it here.
-const GUESTS: [(&str, &str); 2] = [("wrought-driver-direct", "direct.wasm"), ("wrought-driver-fake", "fake.wasm")];
+const GUESTS: [(&str, &str); 8] = [
+    ("wrought-driver-agent", "agent.wasm"),
+    ("wrought-driver-bootc", "bootc.wasm"),
+    ("wrought-driver-custom-agent", "custom-agent.wasm"),
+    ("wrought-driver-direct", "direct.wasm"),
+    ("wrought-driver-fake", "fake.wasm"),
+    ("wrought-driver-noop", "noop.wasm"),
+    ("wrought-driver-ramdisk", "ramdisk.wasm"),
+    ("wrought-driver-redfish", "redfish.wasm"),
+];
 
 /// For tests, only with the feature `hostile`.
 const HOSTILE: [(&str, &str); 2] = [("wrought-driver-hostile", "hostile.wasm"), ("wrought-driver-stamp", "stamp.wasm")];

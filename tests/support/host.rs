@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::Api;
 
-/// A first start compiles the shipped drivers.
+/// The first start of a build compiles the shipped drivers.
 const READY: Duration = Duration::from_secs(60);
 const LOG_LINES: usize = 100;
 
@@ -48,8 +48,13 @@ impl Host {
         let HostConfig { conductor, sections, log } = config;
         let text = format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{conductor}\n[image]\nallow_loopback = true\n{sections}");
         std::fs::write(folder.path().join("wrought.toml"), text).unwrap();
+        let drivers = folder.path().join("data/drivers");
+        let compiled = super::compiled::take(&drivers);
         let mut process = serve(folder.path(), "127.0.0.1:0", log).spawn().unwrap();
         let url = ready(&mut process, folder.path()).await;
+        if !compiled {
+            super::compiled::keep(&drivers);
+        }
         let listen = url.trim_start_matches("http://").to_owned();
         Self { folder, log, listen, process, api: Api::new(&url) }
     }

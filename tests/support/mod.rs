@@ -2,6 +2,7 @@
 
 mod api;
 mod cli;
+mod compiled;
 mod component;
 mod host;
 mod node;

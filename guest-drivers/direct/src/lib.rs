@@ -1,29 +1,31 @@
 //! The `direct` driver: Ironic's `direct` deploy interface. The machine boots the agent, which writes the image to the disk and
 //! cleans the machine; the driver leads, never waits and keeps what it must remember in the operation's state.
 
-mod cleaning;
-mod command;
 mod deploy;
 mod deploy_steps;
-mod hints;
-mod image_info;
-mod in_band;
-mod instance;
-mod machine;
-mod node;
-mod ramdisk;
-mod steps;
 
+use wrought_agent_deploy::{cleans_and_services_by_agent, steps};
 use wrought_sdk::prelude::*;
 
 /// The driver.
 pub struct Direct;
 
+fn own_steps() -> Vec<Step> {
+    steps::own(&[
+        ("deploy", 100),
+        ("write_image", 80),
+        ("prepare_instance_boot", 60),
+        ("tear_down_agent", 40),
+        ("switch_to_tenant_network", 30),
+        ("boot_instance", 20),
+    ])
+}
+
 impl Driver for Direct {
     fn describe() -> Description {
         Description::new("direct", env!("CARGO_PKG_VERSION"), "Wrought")
             .summary("Boots the agent, which writes the image straight to the machine's disk.")
-            .steps(steps::own())
+            .steps(own_steps())
     }
 
     fn get_properties() -> Vec<Property> {
@@ -42,4 +44,5 @@ impl Driver for Direct {
     }
 }
 
-export_driver!(Direct: deploy, deploy_steps, cleaning);
+cleans_and_services_by_agent!(Direct);
+export_driver!(Direct: deploy, deploy_steps, cleaning, servicing);

@@ -7,8 +7,38 @@ use crate::grants::Grants;
 /// Ironic's `direct` deploy interface.
 pub const DIRECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/direct.wasm"));
 
-/// Ironic's `fake` deploy interface: every step succeeds.
+/// Ironic's `fake` interfaces: every step succeeds.
 pub const FAKE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fake.wasm"));
+
+/// Ironic's `agent` inspect and rescue interfaces.
+pub const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.wasm"));
+
+/// Ironic's `bootc` deploy interface.
+pub const BOOTC: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootc.wasm"));
+
+/// Ironic's `custom-agent` deploy interface.
+pub const CUSTOM_AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/custom-agent.wasm"));
+
+/// Ironic's `noop` deploy interface.
+pub const NOOP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/noop.wasm"));
+
+/// Ironic's `ramdisk` deploy interface.
+pub const RAMDISK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ramdisk.wasm"));
+
+/// Ironic's `redfish` inspect interface.
+pub const REDFISH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/redfish.wasm"));
+
+/// Each by its name, with what it may use.
+const ALL: [(&str, &[u8], &[&str]); 8] = [
+    ("agent", AGENT, &["agent", "boot", "network", "power"]),
+    ("bootc", BOOTC, &["agent", "boot", "image", "network", "power"]),
+    ("custom-agent", CUSTOM_AGENT, &["agent", "boot", "network", "power"]),
+    ("direct", DIRECT, &["agent", "boot", "image", "network", "power", "report"]),
+    ("fake", FAKE, &["report"]),
+    ("noop", NOOP, &[]),
+    ("ramdisk", RAMDISK, &["agent", "boot", "network", "power"]),
+    ("redfish", REDFISH, &["redfish", "report"]),
+];
 
 /// A driver that misbehaves on demand, for tests; `guest-drivers/hostile` says how.
 #[cfg(feature = "hostile")]
@@ -61,8 +91,7 @@ impl Shipped {
 
 /// Every driver in the binary.
 pub fn all() -> Vec<Shipped> {
-    [("direct", DIRECT, &["agent", "boot", "image", "network", "power", "report"][..]), ("fake", FAKE, &[][..])]
-        .into_iter()
+    ALL.into_iter()
         .filter_map(|(name, component, grants)| Some(Shipped { name: name.parse().ok()?, component, grants: Grants::of(grants).ok()? }))
         .collect()
 }

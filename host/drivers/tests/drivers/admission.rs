@@ -63,7 +63,8 @@ async fn an_import_that_the_host_does_not_have_is_named() {
 async fn what_a_component_imports_is_what_it_asks_for() {
     let asks = async |bytes: &[u8]| load(runtime().await, bytes).await.unwrap().requested.to_string();
     assert_eq!(asks(shipped::DIRECT).await, "agent,boot,image,network,power,report");
-    assert_eq!(asks(shipped::FAKE).await, "");
+    assert_eq!(asks(shipped::FAKE).await, "report");
+    assert_eq!(asks(shipped::NOOP).await, "");
     assert_eq!(asks(shipped::HOSTILE).await, "agent,artifact,boot,http,image,locking,network,power,redfish,report");
 }
 

@@ -2,32 +2,39 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wrought_domain::Function;
 use wrought_domain::wait::Condition;
 use wrought_drivers::contract::task::{Cause, WaitResult};
 use wrought_drivers::journal::{Class, Record};
 use wrought_drivers::{Answer, Completed, Driver, DriverState, Fault, call, replay};
 
-use crate::host::{direct, fake, header, journal, runtime, step_call};
+use crate::host::{direct, fake, header, journal, load, runtime, step_call};
 use crate::world::Scripted;
 
 /// Runs an operation on one machine, as the conductor would.
-struct Operation {
+pub struct Operation {
     driver: &'static Arc<Driver>,
     world: Arc<Scripted>,
     name: &'static str,
+    pub driver_info: Value,
+    /// That of a deployment, if not said otherwise.
+    pub instance_info: Option<Value>,
     state: DriverState,
     records: Vec<Record>,
 }
 
 impl Operation {
-    fn new(driver: &'static Arc<Driver>, world: &Arc<Scripted>, name: &'static str) -> Self {
-        Self { driver, world: world.clone(), name, state: DriverState::default(), records: Vec::new() }
+    pub fn new(driver: &'static Arc<Driver>, world: &Arc<Scripted>, name: &'static str) -> Self {
+        let (state, records, world) = (DriverState::default(), Vec::new(), world.clone());
+        Self { driver, world, name, driver_info: json!({}), instance_info: None, state, records }
     }
 
-    async fn once(&mut self, function: Function, step: Option<(&str, &str)>, cause: Cause) -> Completed {
-        let mut header = header(self.driver, function, json!({}));
+    pub async fn once(&mut self, function: Function, step: Option<(&str, &str)>, cause: Cause) -> Completed {
+        let mut header = header(self.driver, function, self.driver_info.clone());
+        if let Some(instance_info) = &self.instance_info {
+            header.snapshot.node.instance_info = instance_info.to_string();
+        }
         header.step = step.map(|(interface, step)| step_call(interface, step));
         header.state = self.state.clone();
         header.snapshot.cause = cause;
@@ -45,7 +52,7 @@ impl Operation {
     }
 
     /// Calls until done; gives the conditions that were waited for.
-    async fn finish(&mut self, function: Function, step: Option<(&str, &str)>) -> Vec<Condition> {
+    pub async fn finish(&mut self, function: Function, step: Option<(&str, &str)>) -> Vec<Condition> {
         let (mut waited, mut cause) = (Vec::new(), Cause::First);
         for _ in 0..10 {
             match self.once(function, step, cause).await.record.outcome.answer.unwrap() {
@@ -59,14 +66,14 @@ impl Operation {
         panic!("{function:?} never ends");
     }
 
-    async fn steps(&mut self, function: Function) -> Vec<String> {
+    pub async fn steps(&mut self, function: Function) -> Vec<String> {
         match self.once(function, None, Cause::First).await.record.outcome.answer.unwrap() {
             Answer::Steps(steps) => steps.iter().map(wrought_domain::Step::id).collect(),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn replay_all(&self) {
+    pub async fn replay_all(&self) {
         for record in &self.records {
             // Through JSON, as it is stored.
             let stored: Record = serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap();
@@ -95,12 +102,15 @@ async fn deployment(world: &Arc<Scripted>) -> Operation {
 async fn the_shipped_drivers_say_who_they_are() {
     let (direct, fake) = (direct().await, fake().await);
     assert_eq!((direct.about.name.as_str(), fake.about.name.as_str()), ("direct", "fake"));
-    assert_eq!(direct.exports, ["deploy", "deploy-steps", "cleaning"]);
+    assert_eq!(direct.exports, ["deploy", "deploy-steps", "cleaning", "servicing"]);
     assert!(direct.about.steps.iter().any(|step| step.is("deploy", "write_image")));
     assert!(direct.about.properties.iter().any(|(name, _)| name == "properties/root_device"));
-    assert!(fake.requested.names().is_empty(), "fake asks for nothing");
-    let granted = wrought_drivers::shipped::all().into_iter().find(|driver| driver.name.as_str() == "direct").unwrap().grants;
-    assert!(granted.missing(&direct.requested).is_empty(), "what direct imports is what it is granted");
+    assert_eq!(fake.about.methods.iter().filter(|method| method.effects).count(), 1);
+    for shipped in wrought_drivers::shipped::all() {
+        let driver = load(runtime().await, shipped.component).await.unwrap();
+        assert_eq!(driver.about.name, shipped.name.as_str());
+        assert_eq!(shipped.grants.names(), driver.requested.names(), "{}: what it imports is what it is granted", shipped.name);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod admission;
 mod catalog;
 mod deploy;
+mod flows;
 mod grants;
 mod host;
 mod hostile;

@@ -154,14 +154,18 @@ impl Agent for Scripted {
     }
 
     async fn run_step(&self, kind: StepKind, interface: String, step: String, args: Map) -> Answer<Command> {
-        let part = if kind == StepKind::Deploy { "deploy_step" } else { "clean_step" };
+        let part = match kind {
+            StepKind::Deploy => "deploy_step",
+            StepKind::Clean => "clean_step",
+            StepKind::Service => "service_step",
+        };
         self.act(&format!("agent step {interface}.{step}"), |machine| {
             machine.image_written |= step == "write_image" && args.contains_key("image_info");
             let command = Command {
                 id: format!("command-{}", machine.done.len()),
                 name: format!("execute_{part}"),
                 status: CommandStatus::Running,
-                result: json!({ part: { "interface": interface, "step": step } }).to_string(),
+                result: json!({ part: { "interface": interface, "step": step, "reboot_requested": step == "burnin_cpu" } }).to_string(),
                 error: None,
             };
             machine.commands.push(command.clone());

@@ -1,21 +1,37 @@
 //! The steps that the driver brings, and those of the agent beside them.
 
+use wrought_sdk::agent::StepKind;
 use wrought_sdk::prelude::*;
 
 use crate::node::Options;
+use crate::{in_band, instance, ramdisk};
 
-/// The deploy steps that the driver executes itself.
-pub fn own() -> Vec<Step> {
-    [
-        ("deploy", 100),
-        ("write_image", 80),
-        ("prepare_instance_boot", 60),
-        ("tear_down_agent", 40),
-        ("switch_to_tenant_network", 30),
-        ("boot_instance", 20),
-    ]
-    .map(|(step, priority)| Step::new("deploy", step, priority).abortable())
-    .into()
+/// The deploy steps that a driver executes itself, by name and priority.
+pub fn own(steps: &[(&str, u32)]) -> Vec<Step> {
+    steps.iter().map(|(step, priority)| Step::new("deploy", step, *priority).abortable()).collect()
+}
+
+/// `own` and the agent's, when it is up.
+pub fn deploy(own: Vec<Step>) -> Result<Vec<Step>> {
+    match agent::current()? {
+        Some(_) => Ok(merge(own, agent::steps(StepKind::Deploy)?)),
+        None => Ok(own),
+    }
+}
+
+/// Executes what all drivers have in common: the beginning and the end of a deployment, and steps of the agent's.
+pub fn execute(step: &StepCall) -> Result<Outcome> {
+    match step.id() {
+        ("deploy", "deploy") => ramdisk::boot(&task::node()),
+        ("deploy", "tear_down_agent") => instance::tear_down_agent(),
+        ("deploy", "switch_to_tenant_network") => {
+            network::remove_provisioning()?;
+            network::configure_tenant()?;
+            Ok(Outcome::Done)
+        }
+        ("deploy", "boot_instance") => instance::boot(),
+        _ => in_band::execute(StepKind::Deploy, step),
+    }
 }
 
 /// `own` and those of the agent's steps that have no namesake there: our `write_image` calls the agent's.
@@ -48,6 +64,10 @@ pub fn clean(agents: Vec<Step>, options: &Options) -> Vec<Step> {
 mod tests {
     use super::*;
 
+    fn own() -> Vec<Step> {
+        super::own(&[("deploy", 100), ("write_image", 80), ("prepare_instance_boot", 60), ("boot_instance", 20)])
+    }
+
     #[test]
     fn our_step_wins_over_the_agents_of_the_same_name() {
         let agents = vec![
@@ -64,7 +84,7 @@ mod tests {
         assert_eq!(found("deploy", "inject_files"), [50]);
         assert_eq!(found("raid", "apply_configuration"), [0]);
         assert_eq!((found("deploy", "deploy"), found("raid", "deploy")), (vec![100], vec![7]));
-        assert_eq!(steps.len(), 9);
+        assert_eq!(steps.len(), 7);
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wrought_sdk::agent::{Command, CommandStatus};
-use wrought_sdk::image::Kind;
+use wrought_sdk::image::{Image, Kind};
 use wrought_sdk::prelude::*;
 use wrought_sdk::state::Scope;
+use wrought_sdk::task::Node;
 
 use crate::command::{Errand, Progress};
-use crate::deploy::resolved_image;
 use crate::in_band::{result, words};
 use crate::machine;
-use crate::node::{BootMode, Details, text};
+use crate::node::{BootMode, Details, Dictionary, text};
 
 /// Seconds that an agent has for powering its machine off: as Ironic, seven looks, five seconds apart.
 const SOFT_OFF_SECONDS: u32 = 35;
@@ -19,6 +19,8 @@ const SOFT_OFF_SECONDS: u32 = 35;
 const LOCKDOWN_SECONDS: u32 = 5;
 const LOCKDOWN_LOOKS: u32 = 7;
 
+/// Key of the image that `prepare` resolved.
+const IMAGE: &str = "image";
 const PARTITIONS: &str = "partition-uuids";
 const TEAR_DOWN: &str = "tear-down-agent";
 const REBOOTED: &str = "instance-rebooted";
@@ -33,6 +35,47 @@ struct Partitions {
     efi: Option<String>,
     #[serde(rename = "PReP Boot partition uuid")]
     prep: Option<String>,
+}
+
+/// The medium that the instance boots from, where it consists of that alone (`instance_info/boot_iso` and no image to write).
+pub fn medium(node: &Node) -> Result<Option<String>> {
+    let info: Dictionary = node.instance_info()?;
+    let written = text(&info, "image_source").is_some();
+    Ok(text(&info, "boot_iso").filter(|_| !written).map(str::to_owned))
+}
+
+/// Makes the machine boot its instance: from its medium, or else from disk.
+pub fn prepare() -> Result<()> {
+    match medium(&task::node())? {
+        Some(medium) => {
+            boot::insert_media(&medium)?;
+            boot::set_device(boot::Device::Cdrom, true)
+        }
+        None => boot::prepare_instance(),
+    }
+}
+
+/// Asks for the image once, so that a whole deployment is about the same one.
+pub fn resolve_image() -> Result<()> {
+    state::set(Scope::Operation, IMAGE, &image::resolve()?)
+}
+
+/// The image of this deployment.
+pub fn resolved_image() -> Result<Image> {
+    match state::get(Scope::Operation, IMAGE)? {
+        Some(image) => Ok(image),
+        None => image::resolve(),
+    }
+}
+
+/// Step `prepare_instance_boot` where somebody else has seen to the boot loader: boot from disk from now on.
+pub fn boot_from_disk() -> Result<Outcome> {
+    let details = Details::load()?;
+    if sets_boot_device(text(&details.properties, "vendor"), details.boot_mode()?) {
+        boot::set_device(boot::Device::Disk, true)?;
+    }
+    boot::prepare_instance()?;
+    Ok(Outcome::Done)
 }
 
 /// Step `prepare_instance_boot`: boot loader, boot device, boot from disk from now on.
