@@ -1,7 +1,7 @@
 //! The life of one agent: from the ramdisk's boot until its server loses power.
 //!
 //! ```text
-//! boot delay -> GET {api}/ -> lookup, again and again -> own certificate and listener -> heartbeats, commands -> cut off
+//! boot delay -> findings posted -> GET {api}/ -> lookup, again and again -> own certificate and listener -> heartbeats, commands -> cut off
 //! ```
 //!
 //! Everything runs under the token `stop` of one [`Life`](crate::node::Life): cancelling it is pulling the plug.
@@ -22,16 +22,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use reqwest::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Shared;
+use crate::hardware;
 use crate::http::{self, Site};
 use crate::node::{self, AgentStage, Node};
 use commands::CommandLog;
-use ironic::{Found, Heartbeat, Ironic, Version};
+use ironic::{AskError, Found, Heartbeat, Ironic, Version};
 
 /// The version that the agents say they are.
 pub(crate) const VERSION: &str = "13.0.0";
@@ -41,6 +43,8 @@ const AUTO_TLS: Version = Version(1, 68);
 const TOKEN_LENGTH: usize = 32;
 const HIDDEN_TOKEN: &str = "******";
 const CONNECTIONS: usize = 32;
+/// How often findings are posted to an API that is busy or absent.
+const INSPECTION_ATTEMPTS: usize = 5;
 
 /// A running agent.
 pub(crate) struct Agent {
@@ -86,7 +90,8 @@ async fn run(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
     let mut rng = node::rng(fleet.options.seed, node.index, boots);
     let ironic = Ironic::new(&fleet.client, &fleet.options.api_url);
     node.set_stage(&stop, AgentStage::LookingUp);
-    let Some(found) = look_up(&fleet, &node, &ironic, &mut rng).await else {
+    let inspected = inspect(&fleet, &node, &ironic, &mut rng).await;
+    let Some(found) = look_up(&fleet, &node, &ironic, inspected.as_deref(), &mut rng).await else {
         tracing::warn!(node = node.index, "agent found no node and gives up");
         return node.set_stage(&stop, AgentStage::GaveUp);
     };
@@ -104,12 +109,34 @@ async fn run(fleet: Arc<Shared>, node: Arc<Node>, stop: CancellationToken) {
     }
 }
 
-async fn look_up(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, rng: &mut StdRng) -> Option<Found> {
+/// Posts what there is on the machine. As with a real agent, a failure leads to the lookup; a busy or absent API is asked again.
+async fn inspect(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, rng: &mut StdRng) -> Option<String> {
+    let faults = node.lock().faults.clone();
+    if !fleet.options.inspection || faults.silent_inspection {
+        return None;
+    }
+    let mut findings = hardware::inspection(node);
+    if let Some(map) = findings.as_object_mut() {
+        map.extend(faults.findings);
+    }
+    for _ in 0..INSPECTION_ATTEMPTS {
+        node.count(|counts| counts.inspections += 1);
+        match ironic.inspect(&findings).await {
+            Ok(uuid) => return Some(uuid),
+            Err(AskError::Status(status)) if status.is_client_error() && status != StatusCode::CONFLICT => return None,
+            Err(error) => tracing::debug!(node = node.index, %error, "inspection"),
+        }
+        tokio::time::sleep(fleet.timing.lookup_retry.mul_f64(rng.random_range(1.0..2.0))).await;
+    }
+    None
+}
+
+async fn look_up(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, inspected: Option<&str>, rng: &mut StdRng) -> Option<Found> {
     let deadline = Instant::now() + fleet.timing.lookup_timeout;
     let mut wait = fleet.timing.lookup_retry;
     loop {
         node.count(|counts| counts.lookups += 1);
-        match ironic.look_up(&node.mac).await {
+        match ironic.look_up(&node.mac, inspected).await {
             Ok(found) => return Some(found),
             Err(error) => tracing::debug!(node = node.index, %error, "lookup"),
         }

@@ -17,6 +17,7 @@
 mod agent;
 mod control;
 mod fleet;
+mod hardware;
 mod http;
 mod images;
 pub mod machine;

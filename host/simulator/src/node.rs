@@ -43,6 +43,8 @@ pub struct Counts {
     pub clean_steps: u64,
     /// Ramdisks that came up.
     pub agent_boots: u64,
+    /// Findings posted.
+    pub inspections: u64,
     /// Lookups sent.
     pub lookups: u64,
     /// Heartbeats sent.
@@ -71,6 +73,10 @@ pub struct Faults {
     pub delay_s: f64,
     /// The BMC refuses to insert media.
     pub fail_insert_media: bool,
+    /// The agent posts nothing of what it finds.
+    pub silent_inspection: bool,
+    /// Members that take the place of those that the agent would post.
+    pub findings: serde_json::Map<String, serde_json::Value>,
     /// What fails repeats all that it was told, credentials included.
     pub echo: bool,
 }

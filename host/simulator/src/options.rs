@@ -65,6 +65,10 @@ pub struct Options {
     /// Whether agents serve HTTPS with a certificate of their own
     #[arg(long, default_value_t = Options::default().tls_agents, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub tls_agents: bool,
+    /// Whether agents post what they find on their machine before their first lookup, as real ones do that are given
+    /// `ipa-inspection-callback-url`; the URL is that of the API
+    #[arg(long, default_value_t = Options::default().inspection, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub inspection: bool,
     /// Print one line of JSON when ready
     #[arg(long)]
     pub json: bool,
@@ -91,6 +95,7 @@ impl Default for Options {
             max_sessions: 64,
             image_size: 65_536,
             tls_agents: true,
+            inspection: true,
             json: false,
         }
     }

@@ -7,12 +7,13 @@
 //! | `Systems`, `Systems/{id}` | GET, PATCH (boot override) |
 //! | `Systems/{id}/Actions/ComputerSystem.Reset` | POST |
 //! | `Systems/{id}/SecureBoot` | GET, PATCH |
-//! | `Systems/{id}/EthernetInterfaces`, `.../NIC1` | GET |
+//! | `Systems/{id}/` `Processors`, `Memory`, `Storage`, `EthernetInterfaces` and what is in them, `Bios` | GET |
 //! | `{Systems,Managers}/{id}/VirtualMedia`, `.../Cd` and its `InsertMedia`, `EjectMedia` | GET, POST |
 //! | `Managers`, `Managers/{id}`, `Chassis`, `Chassis/{id}` | GET |
 //! | `Systems/{id}/Oem/Wrought/Cooling`, `.../Profiles`, `.../Profiles/{id}`, its self-test | GET, PATCH, POST, DELETE |
 //! | `UpdateService`, its `SimpleUpdate`; `TaskService`, `.../Tasks`, `.../Tasks/{id}`, `.../TaskMonitors/{id}` | GET, POST |
 //! | `UpdateService/update`, `.../update-multipart`: files that are pushed | POST |
+//! | `UpdateService/FirmwareInventory`, `.../{id}` | GET |
 //! | `AccountService`, `.../Accounts`, `.../Accounts/1` | GET |
 //!
 //! It is as strict as the stricter of real BMCs: a reset to the state that the server is in is refused, `If-Match` is checked, a
@@ -22,6 +23,7 @@ mod error;
 mod inventory;
 mod media;
 mod oem;
+mod parts;
 mod session;
 mod system;
 mod tasks;
@@ -54,8 +56,16 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/Systems/{id}", get(system::show).patch(system::change))
         .route("/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset", post(system::reset))
         .route("/redfish/v1/Systems/{id}/SecureBoot", get(system::secure_boot).patch(system::change_secure_boot))
-        .route("/redfish/v1/Systems/{id}/EthernetInterfaces", get(inventory::network_cards))
-        .route("/redfish/v1/Systems/{id}/EthernetInterfaces/NIC1", get(inventory::network_card))
+        .route("/redfish/v1/Systems/{id}/EthernetInterfaces", get(parts::network_cards))
+        .route("/redfish/v1/Systems/{id}/EthernetInterfaces/{part}", get(parts::network_card))
+        .route("/redfish/v1/Systems/{id}/Processors", get(parts::processors))
+        .route("/redfish/v1/Systems/{id}/Processors/{part}", get(parts::processor))
+        .route("/redfish/v1/Systems/{id}/Memory", get(parts::memory))
+        .route("/redfish/v1/Systems/{id}/Memory/{part}", get(parts::module))
+        .route("/redfish/v1/Systems/{id}/Storage", get(parts::storage))
+        .route("/redfish/v1/Systems/{id}/Storage/SATA", get(parts::controller))
+        .route("/redfish/v1/Systems/{id}/Storage/SATA/Drives/{part}", get(parts::drive))
+        .route("/redfish/v1/Systems/{id}/Bios", get(parts::bios))
         .route("/redfish/v1/{root}/{id}/VirtualMedia", get(media::slots))
         .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd", get(media::slot))
         .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", post(media::insert))
@@ -78,6 +88,8 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/TaskService/Tasks/{id}", get(tasks::show))
         .route("/redfish/v1/TaskService/TaskMonitors/{id}", get(tasks::monitor))
         .route("/redfish/v1/UpdateService", get(update::service))
+        .route("/redfish/v1/UpdateService/FirmwareInventory", get(parts::firmware))
+        .route("/redfish/v1/UpdateService/FirmwareInventory/{component}", get(parts::component))
         .route(update::PUSH, post(update::push))
         .route(update::PUSH_PARTS, post(update::push_parts))
         .route("/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate", post(tasks::simple_update))

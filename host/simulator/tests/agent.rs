@@ -272,3 +272,34 @@ async fn an_agent_that_nobody_knows_gives_up() {
     assert!(fleet.counts(0).unwrap().lookups > 1);
     fleet.stop().await;
 }
+
+#[tokio::test]
+async fn an_agent_posts_what_it_finds_before_it_looks_up_its_node() {
+    let ironic = FakeIronic::start().await;
+    ironic.known.lock().unwrap().inspects = true;
+    let fleet = fleet(&ironic, fast()).await;
+    let findings = serde_json::from_value(json!({"error": "a disk is broken"})).unwrap();
+    assert!(fleet.set_faults(0, Faults { findings, ..Faults::default() }));
+    booted(&ironic, &fleet).await;
+    let (findings, named) = {
+        let known = ironic.known.lock().unwrap();
+        (known.findings.clone(), known.named.clone())
+    };
+    assert_eq!(named, ["0b5e55ed-1ab0-4000-8000-00000000c0de"]);
+    assert_eq!((findings.len(), fleet.counts(0).unwrap().inspections), (1, 1));
+    let found = &findings[0];
+    assert_eq!(found["inventory"]["interfaces"][0]["mac_address"], fleet.nodes()[0].mac);
+    assert_eq!((&found["inventory"]["memory"]["physical_mb"], &found["inventory"]["cpu"]["count"]), (&json!(32768), &json!(64)));
+    assert_eq!((&found["root_disk"]["size"], &found["error"]), (&json!(480_103_981_056_u64), &json!("a disk is broken")));
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_whose_findings_nobody_wants_looks_up_its_node_all_the_same() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, fast()).await;
+    booted(&ironic, &fleet).await;
+    assert_eq!(fleet.counts(0).unwrap().inspections, 1);
+    assert!(ironic.known.lock().unwrap().named.is_empty());
+    fleet.stop().await;
+}

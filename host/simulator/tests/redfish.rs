@@ -230,3 +230,44 @@ async fn what_takes_a_while_is_a_task_that_ends() {
         assert_eq!(ended["TaskState"], "Completed");
     }
 }
+
+#[tokio::test]
+async fn every_part_of_a_server_is_reached_by_links_and_tells_of_itself() {
+    let ironic = FakeIronic::start().await;
+    let fleet = fleet(&ironic, Options { nodes: 2, ..fast() }).await;
+    let bmc = Bmc::of(&fleet, 1);
+    let (_, system) = bmc.ask(Method::GET, "", None).await;
+    let below = |link: &Value| link["@odata.id"].as_str().unwrap().strip_prefix(bmc.node.system_path.as_str()).unwrap().to_owned();
+    let members = async |name: &str| {
+        let (status, all) = bmc.ask(Method::GET, &below(&system[name]), None).await;
+        assert_eq!(status, StatusCode::OK, "{name}");
+        let mut parts = Vec::new();
+        for member in all["Members"].as_array().unwrap() {
+            let (status, part) = bmc.ask(Method::GET, &below(member), None).await;
+            assert_eq!((status, &part["@odata.id"]), (StatusCode::OK, &member["@odata.id"]));
+            parts.push(part);
+        }
+        parts
+    };
+    let sum = |parts: &[Value], key: &str| parts.iter().map(|part| part[key].as_u64().unwrap()).sum::<u64>();
+    let processors = members("Processors").await;
+    assert_eq!(sum(&processors, "TotalThreads"), system["ProcessorSummary"]["LogicalProcessorCount"]);
+    assert_eq!(sum(&members("Memory").await, "CapacityMiB") / 1024, system["MemorySummary"]["TotalSystemMemoryGiB"]);
+    let cards = members("EthernetInterfaces").await;
+    assert_eq!((&cards[0]["MACAddress"], &cards[1]["LinkStatus"]), (&json!(bmc.node.mac), &json!("NoLink")));
+    let storage = members("Storage").await;
+    let (_, drive) = bmc.ask(Method::GET, &below(&storage[0]["Drives"][1]), None).await;
+    assert_eq!(drive["CapacityBytes"], 960_197_124_096_u64);
+    let (_, bios) = bmc.ask(Method::GET, &below(&system["Bios"]), None).await;
+    assert_eq!(bios["Attributes"]["BootMode"], "Uefi");
+    for nothing in ["/Processors/CPU3", "/Memory/DIMM0", "/Storage/SATA/Drives/Disk9", "/EthernetInterfaces/NIC3"] {
+        assert_eq!(bmc.ask(Method::GET, nothing, None).await.0, StatusCode::NOT_FOUND, "{nothing}");
+    }
+    let mut service = Bmc::of(&fleet, 1);
+    service.node.system_path = "/redfish/v1/UpdateService".into();
+    let (_, firmware) = service.ask(Method::GET, "/FirmwareInventory", None).await;
+    assert_eq!(firmware["Members@odata.count"], 4);
+    let (_, component) = service.ask(Method::GET, &format!("/FirmwareInventory/{}-BMC", bmc.node.system_id), None).await;
+    assert_eq!((&component["Version"], &component["RelatedItem"][0]["@odata.id"]), (&json!("1.00"), &system["@odata.id"]));
+    fleet.stop().await;
+}

@@ -111,13 +111,20 @@ impl<'a> Ironic<'a> {
         }
     }
 
-    /// Finds the node that has a port with this MAC address.
-    pub async fn look_up(&self, mac: &str) -> Result<Found, AskError> {
+    /// Posts what was found on the machine; the node that it is of. Without a version, as real agents do.
+    pub async fn inspect(&self, findings: &Value) -> Result<String, AskError> {
+        let request = self.client.post(format!("{}/v1/continue_inspection", self.base)).json(findings);
+        let answered: LookupNode = serde_json::from_slice(&answer(request).await?)?;
+        Ok(answered.uuid)
+    }
+
+    /// Finds the node that has a port with this MAC address, or that an inspection named.
+    pub async fn look_up(&self, mac: &str, inspected: Option<&str>) -> Result<Found, AskError> {
         let version = self.version().await;
         let request = self
             .client
             .get(format!("{}/v1/lookup", self.base))
-            .query(&[("addresses", mac)])
+            .query(&[("addresses", Some(mac)), ("node_uuid", inspected)])
             .header(VERSION_HEADER, version.min(LOOKUP_VERSION).to_string())
             .header("Content-Type", "application/json")
             .header("Accept", "application/json");

@@ -1,4 +1,4 @@
-//! What only tells: the collections, managers, chassis and network cards.
+//! What only tells: the collections, managers and chassis.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{OfNode, collection, link};
 use crate::fleet::Shared;
+use crate::hardware;
 
 pub(super) async fn systems(State(fleet): State<Arc<Shared>>) -> Json<Value> {
     all(&fleet, "ComputerSystem", "Systems")
@@ -36,7 +37,7 @@ pub(super) async fn manager(Extension(node): OfNode) -> Json<Value> {
         "Name": format!("sim-{} BMC", node.index),
         "ManagerType": "BMC",
         "Model": "Simulated BMC",
-        "FirmwareVersion": "1.00",
+        "FirmwareVersion": hardware::BMC_VERSION,
         "PowerState": "On",
         "DateTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string(),
         "Status": { "State": "Enabled", "Health": "OK" },
@@ -56,33 +57,14 @@ pub(super) async fn chassis(Extension(node): OfNode) -> Json<Value> {
         "Id": id,
         "Name": format!("sim-{} chassis", node.index),
         "ChassisType": "RackMount",
-        "Manufacturer": "Wrought",
-        "Model": "Simulated server",
-        "SerialNumber": format!("SIM{:08}", node.index),
+        "Manufacturer": hardware::MANUFACTURER,
+        "Model": hardware::MODEL,
+        "SerialNumber": hardware::serial(&node),
         "PowerState": node.lock().machine.power_state(),
         "Status": { "State": "Enabled", "Health": "OK" },
         "Links": {
             "ComputerSystems": [link(&node.system_path())],
             "ManagedBy": [link(&format!("/redfish/v1/Managers/{id}"))],
         },
-    }))
-}
-
-pub(super) async fn network_cards(Extension(node): OfNode) -> Json<Value> {
-    let path = format!("{}/EthernetInterfaces", node.system_path());
-    collection("EthernetInterface", "Ethernet Interfaces", &path, [format!("{path}/NIC1")].into_iter())
-}
-
-pub(super) async fn network_card(Extension(node): OfNode) -> Json<Value> {
-    Json(json!({
-        "@odata.type": "#EthernetInterface.v1_4_0.EthernetInterface",
-        "@odata.id": format!("{}/EthernetInterfaces/NIC1", node.system_path()),
-        "Id": "NIC1",
-        "Name": "Network card 1",
-        "MACAddress": node.mac,
-        "PermanentMACAddress": node.mac,
-        "SpeedMbps": 25_000,
-        "LinkStatus": "LinkUp",
-        "Status": { "State": "Enabled", "Health": "OK" },
     }))
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::error::{Body, Refusal};
 use super::{OfNode, check_match, link, tagged};
 use crate::fleet::Shared;
+use crate::hardware;
 use crate::machine::{Boot, BootMode, BootTarget, Machine, OverrideEnabled, ResetType};
 use crate::node::Node;
 use crate::power;
@@ -36,15 +37,28 @@ fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
         "UUID": id,
         "Name": format!("sim-{}", node.index),
         "SystemType": "Physical",
-        "Manufacturer": "Wrought",
-        "Model": "Simulated server",
-        "SerialNumber": format!("SIM{:08}", node.index),
-        "BiosVersion": "1.0.0",
+        "Manufacturer": hardware::MANUFACTURER,
+        "Model": hardware::MODEL,
+        "SerialNumber": hardware::serial(node),
+        "BiosVersion": hardware::BIOS_VERSION,
         "PowerState": machine.power_state(),
         "Status": { "State": "Enabled", "Health": "OK", "HealthRollup": "OK" },
         "Boot": boot,
-        "ProcessorSummary": { "Count": 2, "Status": { "State": "Enabled", "Health": "OK" } },
-        "MemorySummary": { "TotalSystemMemoryGiB": 32, "Status": { "State": "Enabled", "Health": "OK" } },
+        "ProcessorSummary": {
+            "Count": hardware::CPUS,
+            "CoreCount": hardware::CPUS * hardware::CORES,
+            "LogicalProcessorCount": hardware::CPUS * hardware::THREADS,
+            "Model": hardware::CPU_MODEL,
+            "Status": { "State": "Enabled", "Health": "OK" },
+        },
+        "MemorySummary": {
+            "TotalSystemMemoryGiB": hardware::MODULES * hardware::MODULE_MIB / 1024,
+            "Status": { "State": "Enabled", "Health": "OK" },
+        },
+        "Processors": link(&format!("{path}/Processors")),
+        "Memory": link(&format!("{path}/Memory")),
+        "Storage": link(&format!("{path}/Storage")),
+        "Bios": link(&format!("{path}/Bios")),
         "SecureBoot": link(&format!("{path}/SecureBoot")),
         "EthernetInterfaces": link(&format!("{path}/EthernetInterfaces")),
         "VirtualMedia": link(&format!("{path}/VirtualMedia")),

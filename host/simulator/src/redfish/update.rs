@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::error::Refusal;
-use super::tasks;
+use super::{link, tasks};
 use crate::fleet::Shared;
 
 const SERVICE: &str = "/redfish/v1/UpdateService";
@@ -97,6 +97,7 @@ pub(super) async fn service() -> Json<Value> {
         "Id": "UpdateService",
         "Name": "Update Service",
         "ServiceEnabled": true,
+        "FirmwareInventory": link(&format!("{SERVICE}/FirmwareInventory")),
         "HttpPushUri": PUSH,
         "MultipartHttpPushUri": PUSH_PARTS,
         "Actions": { format!("#{SIMPLE_UPDATE}"): { "target": format!("{SERVICE}/Actions/{SIMPLE_UPDATE}") } },

@@ -23,6 +23,11 @@ pub struct Known {
     pub tokens: HashMap<String, String>,
     pub heartbeats: Vec<Value>,
     pub lookup_fails: bool,
+    /// Findings are taken.
+    pub inspects: bool,
+    pub findings: Vec<Value>,
+    /// `node_uuid` of the lookups.
+    pub named: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -47,6 +52,7 @@ impl FakeIronic {
         let known = Shared::default();
         let router = Router::new()
             .route("/", get(|| async { Json(json!({ "default_version": { "id": "v1", "version": "1.115" } })) }))
+            .route("/v1/continue_inspection", post(inspection))
             .route("/v1/lookup", get(lookup))
             .route("/v1/heartbeat/{uuid}", post(heartbeat))
             .with_state(Arc::clone(&known));
@@ -75,9 +81,19 @@ impl FakeIronic {
     }
 }
 
+async fn inspection(State(known): State<Shared>, Json(findings): Json<Value>) -> Response {
+    let mut known = known.lock().unwrap();
+    if !known.inspects {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    known.findings.push(findings);
+    (StatusCode::ACCEPTED, Json(json!({ "uuid": "0b5e55ed-1ab0-4000-8000-00000000c0de" }))).into_response()
+}
+
 async fn lookup(State(known): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Response {
     let mac = query["addresses"].clone();
     let mut known = known.lock().unwrap();
+    known.named.extend(query.get("node_uuid").cloned());
     if known.lookup_fails {
         return StatusCode::NOT_FOUND.into_response();
     }
