@@ -13,7 +13,7 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
-use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, ProvisionRequest, Setup};
+use wrought_conductor::{CleaningConfig, Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, ProvisionRequest, Setup};
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, Principal, Verb};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime};
@@ -98,6 +98,7 @@ impl Host {
             catalog: Arc::new(Catalog::open(Runtime::new(DriversConfig::default(), Compiler::InProcess)?, drivers).await?),
             conductor: ConductorConfig::default(),
             deploy: DeployConfig::default(),
+            cleaning: CleaningConfig::default(),
             hardware: Hardware::default(),
             journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
             artifacts: wrought_conductor::ArtifactsSetup {

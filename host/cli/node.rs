@@ -1,12 +1,20 @@
-//! `wrought node`: a look at the nodes, and a way out when one hangs. For all else there is the `baremetal` CLI.
+//! `wrought node`: a look at the nodes, what happens to them and why, and ways out. For all else there is the `baremetal` CLI.
+
+mod bulk;
+mod events;
+mod failed;
+mod why;
 
 use anyhow::Context;
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
+use wrought_domain::rollout::Selector;
 
 use crate::client::{Client, HostArgs, segment};
 use crate::output;
+use bulk::{Action, How, Which};
+use failed::GroupBy;
 
 const COLUMNS: [&str; 7] = ["uuid", "name", "driver", "power_state", "provision_state", "maintenance", "last_error"];
 
@@ -19,12 +27,60 @@ pub enum NodeCommand {
         /// Only nodes in this provision state, such as active
         #[arg(long, value_name = "STATE")]
         provision_state: Option<String>,
+        /// Only nodes of a kind, such as trait=CUSTOM_GPU,resource_class=gold,owner=PROJECT,conductor_group=GROUP
+        #[arg(long)]
+        selector: Option<Selector>,
+        /// Only nodes whose last operation failed
+        #[arg(long)]
+        failed: bool,
+        /// Put failed nodes together that have this in common
+        #[arg(long, requires = "failed", value_name = "WHAT")]
+        group_by: Option<GroupBy>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Show one node
     Show {
+        /// UUID or name
+        node: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened to a node, or to all, and what happens
+    Events(events::Events),
+    /// Say what a node waits for, since when and until when, or why it failed, and what to do
+    Why {
+        /// UUID or name
+        node: String,
+        #[command(flatten)]
+        host: HostArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin the operations of failed nodes again, each after its last finished step
+    Retry {
+        #[command(flatten)]
+        which: Which,
+        /// Execute all steps again
+        #[arg(long)]
+        from_start: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Undeploy nodes
+    Undeploy {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        how: How,
+    },
+    /// End an operation that waits for its turn; the node is then in the failed state of its verb
+    Cancel {
         /// UUID or name
         node: String,
         #[command(flatten)]
@@ -51,9 +107,16 @@ pub enum NodeCommand {
 impl NodeCommand {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List { host, provision_state, json } => {
+            Self::List { host, provision_state, selector, failed, group_by, json } => {
                 let filter = provision_state.map(|state| format!("&provision_state={}", segment(&state))).unwrap_or_default();
-                let nodes = list(&Client::of(&host)?, &COLUMNS.join(","), &filter).await?;
+                let more = ",fault,maintenance_reason,reservation,traits,owner,resource_class,conductor_group";
+                let mut nodes = list(&Client::of(&host)?, &format!("{}{more}", COLUMNS.join(",")), &filter).await?;
+                nodes.retain(|node| {
+                    selector.as_ref().is_none_or(|selector| bulk::selects(selector, node)) && (!failed || failed::is_failed(node))
+                });
+                if let Some(by) = group_by {
+                    return failed::show(&nodes, by, json);
+                }
                 if json {
                     return output::say_json(&json!({ "nodes": nodes }));
                 }
@@ -74,9 +137,30 @@ impl NodeCommand {
                 }
                 output::say(&table.trim_fmt())
             }
+            Self::Events(events) => events.run().await,
+            Self::Why { node, host, json } => why::run(&Client::of(&host)?, &node, json).await,
+            Self::Retry { which, from_start, how } => bulk::run(Action::Retry { from_start }, which, how).await,
+            Self::Undeploy { which, how } => bulk::run(Action::Undeploy, which, how).await,
+            Self::Cancel { node, host, json } => cancel(&Client::of(&host)?, &node, json).await,
             Self::Unlock { node, reason, host, json } => unlock(&Client::of(&host)?, &node, &reason, json).await,
         }
     }
+}
+
+async fn cancel(client: &Client, node: &str, json: bool) -> anyhow::Result<()> {
+    let path = format!("/wrought/v1/nodes/{}/cancel", segment(node));
+    let ended =
+        client.send(Method::POST, &path, |request| request).await.with_context(|| format!("cancelling what node {node} waits to do"))?;
+    if json {
+        return output::say_json(&ended);
+    }
+    let text = |pointer: &str| ended.pointer(pointer).map(output::cell).unwrap_or_default();
+    output::say(&format!(
+        "ended the {} of {}; the node is in {}",
+        text("/operation/verb"),
+        text("/operation/user"),
+        text("/provision_state")
+    ))
 }
 
 async fn unlock(client: &Client, node: &str, reason: &str, json: bool) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passed, Passing, Setup};
+use wrought_conductor::{CleaningConfig, Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passed, Passing, Setup};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, shipped};
 use wrought_hardware::{DriverHttpConfig, ImageConfig};
 use wrought_storage::{Durability, Store};
@@ -84,6 +84,7 @@ impl Place {
                 catalog,
                 conductor: ConductorConfig { poll_min_ms: 20, poll_max_ms: 200, recovery_timeout, ..ConductorConfig::default() },
                 deploy: DeployConfig::default(),
+            cleaning: CleaningConfig::default(),
                 hardware: Hardware {
                     image: ImageConfig { allow_loopback: true, ..ImageConfig::default() },
                     driver_http: DriverHttpConfig { exempt_networks: vec!["127.0.0.0/8".parse().unwrap()], ..DriverHttpConfig::default() },

@@ -12,7 +12,7 @@ use crate::support::{Api, BMC_PASSWORD, DRIVE_TEXT, HostConfig, Node, Setup, Wor
 const GOOD: usize = 50;
 
 const HOST: HostConfig = HostConfig {
-    conductor: "max_wait = 15\nmax_lock_hold = 5",
+    conductor: "max_step_wait = 15\nmax_lock_hold = 5",
     sections: "[drivers]\ncpu_ms = 400\nmemory_mib = 64\ntable_elements = 5000\n[drivers.compile]\ncpu_s = 3\n",
     log: "info",
 };

@@ -104,6 +104,7 @@ impl InProcess {
             catalog,
             conductor: ConductorConfig { poll_min_ms: 50, poll_max_ms: 500, ..ConductorConfig::default() },
             deploy: DeployConfig::default(),
+            cleaning: wrought_conductor::CleaningConfig::default(),
             hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
             journal: JournalConfig::default(),
             artifacts: wrought_conductor::ArtifactsSetup {

@@ -102,6 +102,11 @@ impl Agents {
         })
     }
 
+    /// The agent offers others now.
+    pub(crate) fn forget_steps(&self, node: NodeId) {
+        self.with(node, |known| (known.deploy_steps, known.clean_steps, known.service_steps) = (None, None, None));
+    }
+
     pub(crate) fn remember_steps(&self, node: NodeId, kind: StepKind, steps: AgentSteps) {
         self.with(node, |known| match kind {
             StepKind::Deploy => known.deploy_steps = Some(steps),

@@ -9,15 +9,17 @@ use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, S
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
 use wrought_drivers::{
-    Answer, Completed, Driver, DriverState, Fault, Grants as Set, Outcome, Snapshot, call, fault, resume, serving, unsettled,
+    Answer, Completed, Driver, DriverState, Fault, Grants as Set, Outcome, Snapshot, call, fault, passthru_call, resume, unsettled,
 };
 use wrought_engine::{Cause, Command, Event, Operation, PowerAction, Returned};
 use wrought_hardware::secrets::Secrets;
 use wrought_hardware::{PowerAction as BmcAction, References};
 use wrought_storage::{JournalWrite, StoreError};
 
+use crate::chain::{Chain, Member, chosen_by};
 use crate::conductor::Conductor;
 use crate::convert;
+use crate::erasure::seen;
 use crate::gate::Tag;
 use crate::recovery::Settled;
 use crate::secrets::{hide_arguments, scrubbed, secrets, without_image_secrets, without_proxy_secrets};
@@ -38,9 +40,6 @@ fn without_secrets(references: &References, node: &Node, event: Event) -> Event 
         other => other,
     }
 }
-
-/// A driver and its bases, by registered name.
-pub(crate) type Chain = Vec<(DriverName, Arc<Driver>)>;
 
 /// What a call is about.
 pub(crate) struct Callee<'a> {
@@ -94,6 +93,11 @@ impl Conductor {
             }
             Command::ReadPower => self.read_power(node).await,
             Command::SetPower(action) => (Event::Returned(self.set_bmc_power(node, operation, action).await), Seen::default()),
+            Command::Children(step) => (Event::Returned(self.step_on_children(node, operation, &step).await), Seen::default()),
+            Command::ApplyInspection => {
+                let (returned, seen) = self.apply_inspection(node, operation).await;
+                (Event::Returned(returned), seen)
+            }
         }
     }
 
@@ -142,16 +146,16 @@ impl Conductor {
 
     /// The pinned drivers of an operation.
     async fn pinned(&self, operation: &Operation) -> Result<Chain, String> {
-        let mut chain = Vec::with_capacity(operation.drivers.len());
+        let mut chain = Chain::default();
         for pin in &operation.drivers {
             let driver = self.0.catalog.version(&pin.digest).await.map_err(|error| format!("driver {}: {error}", pin.name))?;
-            chain.push((pin.name.clone(), driver));
+            chain.0.push(Member { name: pin.name.clone(), driver, interfaces: pin.interfaces.clone() });
         }
         Ok(chain)
     }
 
-    /// Calls a function of the operation's drivers. Lists of steps are asked of all of them and
-    /// merged, the first one's steps replacing those of its bases.
+    /// Calls a function of the operation's drivers. Lists of steps are asked of all of them and merged: steps of a driver that an
+    /// interface of the node names replace those of the deploy driver, and its steps those of its bases.
     async fn call_drivers(
         &self,
         node: &Node,
@@ -165,35 +169,36 @@ impl Conductor {
             Err(text) => return (Returned::Fault(text), Seen::default()),
         };
         let callee = Callee { node, operation: Some(operation), function, cause, step };
-        match function {
-            Function::GetDeploySteps | Function::GetCleanSteps => self.list_steps(&chain, callee).await,
-            _ => {
-                let offered_by = step.and_then(|step| step.offered_by.as_ref());
-                let serving = match offered_by {
-                    Some(name) => chain.iter().find(|(known, _)| known == name),
-                    None => serving(&chain, function),
-                };
-                let Some((name, driver)) = serving else { return (missing(&chain, function), Seen::default()) };
-                let (outcome, seen) = self.call_driver(name, driver, callee).await;
-                (returned(outcome), seen)
-            }
+        if function.lists_steps() {
+            return self.list_steps(&chain, callee).await;
         }
+        let offered_by = step.and_then(|step| step.offered_by.as_ref());
+        let serving = match offered_by {
+            Some(name) => chain.find(name),
+            None => chain.serving(function),
+        };
+        let Some(Member { name, driver, .. }) = serving else { return (missing(&chain, function), Seen::default()) };
+        let (outcome, seen) = self.call_driver(name, driver, callee).await;
+        (returned(outcome), seen)
     }
 
     async fn list_steps(&self, chain: &Chain, callee: Callee<'_>) -> (Returned, Seen) {
         let mut all: Vec<Step> = Vec::new();
         let mut seen = Seen::default();
         let function = callee.function;
-        for (name, driver) in chain.iter().filter(|(_, driver)| driver.serves(function)) {
+        for member in chain.listing(function) {
+            let Member { name, driver, .. } = member;
             let callee = Callee { ..callee };
             let (outcome, found) = self.call_driver(name, driver, callee).await;
             seen.reports.extend(found.reports);
             seen.state.extend(found.state);
             seen.journal.extend(found.journal);
             seen.power = found.power.or(seen.power);
+            seen.covered.extend(found.covered);
             match returned(outcome) {
                 Returned::Steps(steps) => {
-                    let new = steps.into_iter().filter(|step| !all.iter().any(|known| known.is(&step.interface, &step.step)));
+                    let own = steps.into_iter().filter(|step| member.may_offer(&step.interface));
+                    let new = own.filter(|step| !all.iter().any(|known| known.is(&step.interface, &step.step)));
                     let new: Vec<Step> = new.map(|step| Step { offered_by: Some(name.clone()), ..step }).collect();
                     all.extend(new);
                 }
@@ -228,7 +233,7 @@ impl Conductor {
             Err(error) => return host_failed(error),
         };
         let state = state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or_default();
-        let step = callee.step.map(step_call);
+        let step = callee.step.map(step_call).or_else(|| vendor_call(&callee));
         let header = self.header(name, driver, &callee, &ports, state);
         let world = Arc::new(NodeWorld::new(self.clone(), node.clone(), ports, callee.operation, step.as_ref()).behind(name, driver));
         let recorded = match callee.operation {
@@ -241,6 +246,8 @@ impl Conductor {
         };
         self.note_denied(node, name, driver, callee.operation, &completed.denied).await;
         self.0.stats.record(completed.cpu);
+        let erased = callee.function == Function::ExecuteCleanStep && callee.step.is_some_and(|step| seen(&completed.record.entries, step));
+        let covered = callee.step.filter(|_| erased).map(Step::id).into_iter().collect();
         let outcome = completed.record.outcome;
         log_outcome(node, name, driver, &callee, &outcome, completed.wall);
         let seen = Seen {
@@ -248,6 +255,8 @@ impl Conductor {
             reports: outcome.reports.clone(),
             state: outcome.state.as_ref().map(|state| (name.clone(), written(state, driver))).into_iter().collect(),
             journal: chunk.into_iter().collect(),
+            covered,
+            ..Seen::default()
         };
         (outcome, seen)
     }
@@ -307,7 +316,7 @@ impl Conductor {
     ) -> Header {
         let (node, operation) = (callee.node, callee.operation);
         // Neither the driver nor the record sees a secret.
-        let step = callee.step.map(step_call).map(|mut step| {
+        let step = callee.step.map(step_call).or_else(|| vendor_call(callee)).map(|mut step| {
             hide_arguments(&mut step.args, "step", &mut Secrets::default());
             step
         });
@@ -355,10 +364,10 @@ impl Conductor {
         }
     }
 
-    /// Calls `validate` for a node that no operation holds.
-    pub(crate) async fn call_validate(&self, node: &Node, chain: &Chain) -> Result<(), Returned> {
-        let Some((name, driver)) = serving(chain, Function::Validate) else { return Err(missing(chain, Function::Validate)) };
-        let callee = Callee { node, operation: None, function: Function::Validate, cause: Cause::First, step: None };
+    /// Calls a function that validates, for a node that no operation holds.
+    pub(crate) async fn call_validate(&self, node: &Node, chain: &Chain, function: Function) -> Result<(), Returned> {
+        let Some(Member { name, driver, .. }) = chain.serving(function) else { return Err(missing(chain, function)) };
+        let callee = Callee { node, operation: None, function, cause: Cause::First, step: None };
         match returned(self.call_driver(name, driver, callee).await.0) {
             Returned::Done => Ok(()),
             other => Err(other),
@@ -372,12 +381,19 @@ fn written(state: &DriverState, driver: &Driver) -> Value {
 }
 
 fn step_call(step: &Step) -> StepCall {
-    StepCall { interface: step.interface.clone(), step: step.step.clone(), args: step.args.clone(), priority: None }
+    StepCall { interface: step.interface.clone(), step: step.step.clone(), args: step.args.clone(), priority: None, children: None }
+}
+
+/// What a vendor's method is called with, in the form of a step.
+fn vendor_call(callee: &Callee<'_>) -> Option<StepCall> {
+    let call = callee.operation.filter(|_| callee.function == Function::VendorCall)?.vendor_call.as_ref()?;
+    Some(passthru_call(&call.method, &call.http_method, serde_json::from_str(&call.body).unwrap_or(Value::Null)))
 }
 
 fn returned(outcome: Outcome) -> Returned {
     match outcome.answer {
-        Ok(Answer::Done) => Returned::Done,
+        // What a vendor's method answers is for whoever called it at once; of an operation only that it ended is kept.
+        Ok(Answer::Done | Answer::Value(_)) => Returned::Done,
         Ok(Answer::Wait(wait)) => Returned::Wait(wait),
         Ok(Answer::Steps(steps)) => Returned::Steps(steps),
         Ok(Answer::Refused(error)) => Returned::Refused(error),
@@ -388,12 +404,18 @@ fn returned(outcome: Outcome) -> Returned {
 
 /// The refusal of what no driver of a chain exports.
 pub(crate) fn missing(chain: &Chain, function: Function) -> Returned {
-    let names: Vec<&str> = chain.iter().map(|(name, _)| name.as_str()).collect();
-    Returned::Refused(DriverError::new(
-        ErrorKind::Unsupported,
-        "wrought.NotExported",
-        format!("driver {} does not export the interface {}", names.join(" on "), function.interface()),
-    ))
+    let by = chosen_by(function);
+    let chosen = chain.0.iter().filter(|member| member.interfaces.iter().any(|interface| interface == by));
+    let names: Vec<&str> = chosen.map(|member| member.name.as_str()).collect();
+    let text = if names.is_empty() {
+        format!(
+            "the node's {by}_interface names no driver, so nobody serves the interface {}; set another {by}_interface",
+            function.interface()
+        )
+    } else {
+        format!("driver {} does not export the interface {}", names.join(" on "), function.interface())
+    };
+    Returned::Refused(DriverError::new(ErrorKind::Unsupported, "wrought.NotExported", text))
 }
 
 fn log_outcome(node: &Node, name: &DriverName, driver: &Driver, callee: &Callee<'_>, outcome: &Outcome, wall: Duration) {
@@ -409,6 +431,7 @@ fn log_outcome(node: &Node, name: &DriverName, driver: &Driver, callee: &Callee<
                 Answer::Done => "done",
                 Answer::Wait(_) => "wait",
                 Answer::Steps(_) => "steps",
+                Answer::Value(_) => "value",
                 Answer::Refused(_) => "refused",
             };
             tracing::debug!(node = %node.uuid, driver = %name, digest, function, step, wall_ms, answer, "driver call");

@@ -47,6 +47,10 @@ impl Conductor {
                 Condition::ArtifactPush { push } => !self.0.artifacts.pushes.is_running(push, operation.id),
                 // Whatever waits is an operation, and each holds its node exclusively.
                 Condition::Exclusive => true,
+                Condition::Turn => self.has_turn(operation),
+                Condition::Unhold => false,
+                Condition::InspectionData { since } => self.inspection_posted(node.uuid, *since).await,
+                Condition::Operation { node, id } => self.operation_ended(*node, *id).await,
                 Condition::Any(any) => {
                     for condition in any {
                         if self.met(node, operation, condition, seen).await {

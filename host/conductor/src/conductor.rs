@@ -22,8 +22,9 @@ use crate::Refusal;
 use crate::agents::Agents;
 use crate::artifacts::{Artifacts, ArtifactsError, ArtifactsSetup};
 use crate::audit::Denials;
+use crate::breakers::Breakers;
 use crate::clock::Clock;
-use crate::config::{ConductorConfig, DeployConfig};
+use crate::config::{CleaningConfig, ConductorConfig, DeployConfig, InvalidSetting};
 use crate::contacts::Contacts;
 use crate::events::{EventsSetup, Polls};
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
@@ -31,6 +32,7 @@ use crate::grants::Grants;
 use crate::journal::{JournalConfig, Journals};
 use crate::locks::Locks;
 use crate::machine::Machines;
+use crate::queue::Queue;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) webhooks: Webhooks,
     pub(crate) contacts: Contacts,
     pub(crate) gates: Gates,
+    pub(crate) queue: Queue,
+    pub(crate) breakers: Breakers,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -112,6 +116,8 @@ pub struct Setup {
     pub conductor: ConductorConfig,
     /// `[deploy]`.
     pub deploy: DeployConfig,
+    /// `[cleaning]`.
+    pub cleaning: CleaningConfig,
     /// How machines, agents and image servers are talked to.
     pub hardware: Hardware,
     /// `[journal]`.
@@ -152,6 +158,9 @@ pub enum StartError {
     /// The artifacts' folder.
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
+    /// A setting that makes no sense.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
 }
 
 impl Conductor {
@@ -160,11 +169,12 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, hardware, journal, artifacts, events, clock, passing } = setup;
+        let Setup { store, catalog, conductor: config, deploy, cleaning, hardware, journal, artifacts, events, clock, passing } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
+        let breakers = Breakers::new(config.breakers());
         let artifacts = Artifacts::open(artifacts, &store).await?;
         let conductor = Self(Arc::new(Inner {
-            settings: config.settings(),
+            settings: config.settings(&cleaning)?,
             config,
             deploy,
             agent: hardware.agent.clone(),
@@ -198,6 +208,8 @@ impl Conductor {
             webhooks: Webhooks::default(),
             contacts: Contacts::default(),
             gates: Gates::default(),
+            queue: Queue::default(),
+            breakers,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }));
@@ -338,6 +350,9 @@ impl Conductor {
             let before = Lifecycle { node: held.node.clone(), operation: Some(held.operation.clone()) };
             let mut lifecycle = before.clone();
             seen.apply(&mut lifecycle.node);
+            if let Some(operation) = &mut lifecycle.operation {
+                operation.covered.extend(seen.covered.iter().cloned());
+            }
             let revision = held.revision;
             let fence = held.operation.fence;
             let user = held.operation.principal.user.clone();
@@ -348,10 +363,19 @@ impl Conductor {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
             }
-            let commit = Commit { advance: &advance, was: &before.node, revision, fence, driver_state: &seen.state, journal: &seen.journal, user: &user };
+            let commit = Commit {
+                advance: &advance,
+                was: &before.node,
+                revision,
+                fence,
+                driver_state: &seen.state,
+                journal: &seen.journal,
+                user: &user,
+            };
             match self.0.store.commit(commit).await {
                 Ok(revision) => {
                     self.judge_trial(&before, &advance, &event);
+                    self.0.breakers.learn(&before, &advance, &event, self.now());
                     self.take(id, &gate, &mut inside, advance, revision);
                     return Ok(());
                 }
@@ -390,7 +414,9 @@ impl Conductor {
     /// What is stored becomes the present, and its commands begin.
     pub(crate) fn take(&self, id: NodeId, gate: &Gate, inside: &mut Inside, advance: Advance, revision: wrought_storage::Revision) {
         let Some(operation) = advance.next.operation else {
-            inside.held = None;
+            if let Some(ended) = inside.held.take() {
+                self.leave_queue(ended.operation.id, None);
+            }
             inside.set_timer(None);
             self.0.gates.release(id);
             self.0.agents.end(id);
@@ -399,6 +425,7 @@ impl Conductor {
             self.locks_ended(id);
             return;
         };
+        self.leave_queue(operation.id, Some(operation.kind));
         self.0.gates.keep(id, gate);
         let timer = operation.due().map(|due| self.timer(id, due));
         inside.set_timer(timer);
@@ -433,6 +460,10 @@ fn nothing_to_store(before: &Lifecycle, advance: &Advance) -> bool {
     let mut new = new.clone();
     if let (Some(new), Some(old)) = (&mut new.waiting, &old.waiting) {
         (new.tests, new.due) = (old.tests, old.due);
+        // What heartbeats put off is found out anew after a restart, too.
+        if new.renew_s.is_some() {
+            new.deadline = old.deadline;
+        }
     }
     new == *old && advance.next.node == before.node && advance.history.is_empty() && advance.wipe.is_none()
 }

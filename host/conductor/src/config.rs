@@ -1,10 +1,15 @@
-//! `[conductor]` and `[deploy]`: times, defaults, and what drivers may read.
+//! `[conductor]`, `[cleaning]` and `[deploy]`: times, defaults, and what drivers may read.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wrought_domain::Map;
-use wrought_engine::Settings;
+use wrought_domain::plan::Policy;
+use wrought_engine::{Erasure, Settings};
+
+use crate::breakers::Thresholds;
 
 /// How nodes are managed. Seconds are whole; 0 switches a time-out off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,10 +19,16 @@ pub struct ConductorConfig {
     pub host: String,
     /// Whether nodes are cleaned when they are provided and when an instance is deleted, unless the node's `automated_clean` says otherwise.
     pub automated_clean: bool,
-    /// Seconds that a deployment waits for the machine where its driver gives no time.
+    /// Seconds that a deployment waits for its agent to be heard, where its driver gives no time; each heartbeat begins them anew.
     pub deploy_callback_timeout: u32,
-    /// Seconds that a cleaning waits for the machine where its driver gives no time.
+    /// The same for a cleaning.
     pub clean_callback_timeout: u32,
+    /// The same for a service.
+    pub service_callback_timeout: u32,
+    /// Seconds that a rescue waits for its agent.
+    pub rescue_callback_timeout: u32,
+    /// Seconds from the begin of an inspection until its agent must have posted what it found.
+    pub inspect_wait_timeout: u32,
     /// Seconds for a machine to change its power state.
     pub power_state_change_timeout: u32,
     /// Seconds for a machine to shut down softly.
@@ -28,8 +39,27 @@ pub struct ConductorConfig {
     pub poll_min_ms: u32,
     /// Milliseconds that this spacing grows to.
     pub poll_max_ms: u32,
-    /// Seconds that a driver may ask to wait at most; a wait that is longer ends as timed out then.
-    pub max_wait: u32,
+    /// Seconds that one wait of a step may last at most, whatever time its driver gives; a wait that is longer ends as timed out then.
+    pub max_step_wait: u32,
+    /// Deployments at work at the same time; others wait for their turn with their node reserved. 0: no limit.
+    pub max_concurrent_deploy: u32,
+    /// The same for cleanings (also those behind `provide`) and tear-downs.
+    pub max_concurrent_clean: u32,
+    /// Operations that may fail one after the other because of the same image server, network of controllers or driver, before new
+    /// ones on it are held back in the queue. 0: never.
+    pub breaker_failures: u32,
+    /// Seconds from the last such failure until one operation is let through to see whether it works again.
+    pub breaker_pause: u32,
+    /// Deploy steps (`interface.step`) that are never executed: requests for them are refused, and drivers' are left out.
+    pub disallow_deploy_steps: Vec<String>,
+    /// The same for clean steps.
+    pub disallow_clean_steps: Vec<String>,
+    /// The same for service steps.
+    pub disallow_service_steps: Vec<String>,
+    /// Priorities of clean steps in automated cleanings, in place of the drivers': `{ "deploy.erase_devices" = 0 }` switches one off.
+    pub clean_step_priority_override: BTreeMap<String, u32>,
+    /// The same for verify steps.
+    pub verify_step_priority_override: BTreeMap<String, u32>,
     /// Seconds that a stop waits for calls in flight.
     pub graceful_shutdown_timeout: u32,
     /// Seconds that a restarted host asks a machine what became of a change that was on its way when the host stopped;
@@ -47,12 +77,24 @@ impl Default for ConductorConfig {
             automated_clean: settings.automated_clean,
             deploy_callback_timeout: settings.deploy_callback_timeout,
             clean_callback_timeout: settings.clean_callback_timeout,
+            service_callback_timeout: settings.service_callback_timeout,
+            rescue_callback_timeout: settings.rescue_callback_timeout,
+            inspect_wait_timeout: settings.inspect_wait_timeout,
             power_state_change_timeout: settings.power_state_change_timeout,
             soft_power_off_timeout: settings.soft_power_off_timeout,
             ramdisk_heartbeat_timeout: 300,
             poll_min_ms: settings.poll_min_ms,
             poll_max_ms: settings.poll_max_ms,
-            max_wait: settings.max_wait,
+            max_step_wait: settings.max_step_wait,
+            max_concurrent_deploy: 250,
+            max_concurrent_clean: 50,
+            breaker_failures: 10,
+            breaker_pause: 300,
+            disallow_deploy_steps: raw_commands(),
+            disallow_clean_steps: raw_commands(),
+            disallow_service_steps: raw_commands(),
+            clean_step_priority_override: BTreeMap::new(),
+            verify_step_priority_override: BTreeMap::new(),
             graceful_shutdown_timeout: 30,
             recovery_timeout: 300,
             max_lock_hold: 3600,
@@ -60,19 +102,106 @@ impl Default for ConductorConfig {
     }
 }
 
+/// Commands to the controller that nobody has looked at, as in Ironic.
+fn raw_commands() -> Vec<String> {
+    vec!["vendor.send_raw".into()]
+}
+
+/// A setting that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {value:?} is not of the form {form}")]
+pub struct InvalidSetting {
+    /// The setting.
+    pub key: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What is accepted.
+    pub form: &'static str,
+}
+
+/// `interface.step`, both there.
+fn is_step(text: &str) -> bool {
+    text.split_once('.').is_some_and(|(interface, step)| !interface.is_empty() && !step.is_empty() && !step.contains(['.', ':', ' ']))
+}
+
+fn check_steps<'a>(key: &'static str, steps: impl IntoIterator<Item = &'a String>) -> Result<(), InvalidSetting> {
+    match steps.into_iter().find(|step| !is_step(step)) {
+        Some(step) => Err(InvalidSetting { key, value: step.clone(), form: "interface.step" }),
+        None => Ok(()),
+    }
+}
+
 impl ConductorConfig {
     /// What the engine needs of it.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    /// [`InvalidSetting`].
+    pub fn settings(&self, cleaning: &CleaningConfig) -> Result<Settings, InvalidSetting> {
+        check_steps("[conductor] disallow_deploy_steps", &self.disallow_deploy_steps)?;
+        check_steps("[conductor] disallow_clean_steps", &self.disallow_clean_steps)?;
+        check_steps("[conductor] disallow_service_steps", &self.disallow_service_steps)?;
+        check_steps("[conductor] clean_step_priority_override", self.clean_step_priority_override.keys())?;
+        check_steps("[conductor] verify_step_priority_override", self.verify_step_priority_override.keys())?;
+        let policy =
+            |denied: &[String], priorities: &BTreeMap<String, u32>| Policy { denied: denied.to_vec(), priorities: priorities.clone() };
+        let none = BTreeMap::new();
+        Ok(Settings {
             deploy_callback_timeout: self.deploy_callback_timeout,
             clean_callback_timeout: self.clean_callback_timeout,
+            service_callback_timeout: self.service_callback_timeout,
+            rescue_callback_timeout: self.rescue_callback_timeout,
+            inspect_wait_timeout: self.inspect_wait_timeout,
             power_state_change_timeout: self.power_state_change_timeout,
             soft_power_off_timeout: self.soft_power_off_timeout,
             automated_clean: self.automated_clean,
             poll_min_ms: self.poll_min_ms.max(1),
             poll_max_ms: self.poll_max_ms.max(self.poll_min_ms).max(1),
-            max_wait: self.max_wait,
-        }
+            max_step_wait: self.max_step_wait,
+            deploy_steps: policy(&self.disallow_deploy_steps, &none),
+            clean_steps: policy(&self.disallow_clean_steps, &self.clean_step_priority_override),
+            service_steps: policy(&self.disallow_service_steps, &none),
+            verify_steps: policy(&[], &self.verify_step_priority_override),
+            required: cleaning.erasures()?,
+        })
+    }
+
+    /// When starts on what is failing are held back.
+    pub(crate) fn breakers(&self) -> Thresholds {
+        Thresholds { failures: self.breaker_failures, pause_s: self.breaker_pause }
+    }
+}
+
+/// What a cleaning must have erased. A machine of `fake-hardware` has no disks, and needs nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CleaningConfig {
+    /// What must have been executed before a node becomes available, each line one of the steps between `|`. `interface.step` counts when
+    /// this host saw the agent succeed with it; `driver:interface.step`, an erasure without the agent, when that driver says that it is
+    /// done. Empty: whatever was executed is enough.
+    pub required: Vec<String>,
+}
+
+impl Default for CleaningConfig {
+    fn default() -> Self {
+        Self { required: vec![Erasure::metadata().0.join("|")] }
+    }
+}
+
+impl CleaningConfig {
+    fn erasures(&self) -> Result<Vec<Erasure>, InvalidSetting> {
+        let erasure = |line: &String| {
+            let steps: Vec<String> = line.split('|').map(|step| step.trim().to_owned()).collect();
+            let bad = steps.iter().find(|step| !is_step(step.split_once(':').map_or(step.as_str(), |(_, step)| step)));
+            match bad {
+                Some(bad) => Err(InvalidSetting {
+                    key: "[cleaning] required",
+                    value: bad.clone(),
+                    form: "interface.step or driver:interface.step, several of them separated by |",
+                }),
+                None => Ok(Erasure(steps)),
+            }
+        };
+        self.required.iter().map(erasure).collect()
     }
 }
 

@@ -20,6 +20,7 @@ impl Conductor {
     /// Starts the host's own chores; they end when it stops.
     pub(crate) fn keep_house(&self) {
         self.watch_locks();
+        self.tend_queue();
         let this = self.clone();
         tokio::spawn(async move {
             while this.goes_on_for(ALIVE).await {

@@ -145,6 +145,7 @@ impl CallJournal {
             Ok(Answer::Done) => "done",
             Ok(Answer::Wait(_)) => "wait",
             Ok(Answer::Steps(_)) => "steps",
+            Ok(Answer::Value(_)) => "value",
             Ok(Answer::Refused(_)) => "refused",
             Err(_) => "fault",
         });

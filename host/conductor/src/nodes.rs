@@ -5,13 +5,11 @@ use wrought_domain::{DriverError, ErrorKind, Node, NodeId, Principal};
 use wrought_hardware::BootDevice as BmcBootDevice;
 use wrought_storage::{NodeRef, Reserved, Revision, Stored};
 
-use crate::command::missing;
 use crate::conductor::Conductor;
 use crate::convert;
 use crate::{BootDevice, InterfaceValidation, Refusal};
 use wrought_domain::Function;
 use wrought_drivers::capability::{Boot as _, Network as _};
-use wrought_drivers::serving;
 use wrought_engine::{Event, Returned};
 
 use crate::secrets::{scrubbed, secrets};
@@ -106,11 +104,7 @@ impl Conductor {
     async fn validate_deploy(&self, node: &Node) -> Result<(), DriverError> {
         let unusable = |text: String| DriverError::new(ErrorKind::InvalidParameter, "wrought.Driver", text);
         let chain = self.chain(node).map_err(|refusal| unusable(refusal.to_string()))?;
-        let validated = match serving(&chain, Function::Validate) {
-            Some(_) => self.call_validate(node, &chain).await,
-            None => Err(missing(&chain, Function::Validate)),
-        };
-        validated.map_err(|returned| match returned {
+        self.call_validate(node, &chain, Function::Validate).await.map_err(|returned| match returned {
             Returned::Refused(error) => error,
             Returned::Fault(text) => unusable(text),
             other => unusable(format!("unexpected answer {other:?}")),

@@ -1,19 +1,22 @@
 //! Requests that begin, turn or end an operation.
 
 use uuid::Uuid;
+use wrought_domain::plan::check_deployment;
 use wrought_domain::state::ProvisionState;
 use wrought_domain::{ErrorKind, Function, Node, NodeId, OperationId, Principal, Verb};
-use wrought_drivers::serving;
-use wrought_engine::{Advance, Event, Impossible, Kind, Lifecycle, Operation, Pin, PowerTarget, Request, Returned, begin};
+use wrought_engine::{Advance, Event, Impossible, Kind, Lifecycle, Operation, PowerTarget, Request, Returned, begin};
 use wrought_hardware::config_drive;
-use wrought_storage::{Reserved, Stored};
+use wrought_storage::{Reserved, Revision, Stored};
 
-use crate::command::{Chain, missing};
+use crate::breakers::dependencies;
+use crate::chain::Chain;
+use crate::command::missing;
 use crate::conductor::{Conductor, HandleError};
 use crate::convert;
-use crate::rules::{check_core_step, check_steps, check_verb, not_in_state};
+use crate::rules::{check_verb, not_in_state};
 use crate::seen::Seen;
-use crate::{ProvisionRequest, Refusal};
+use crate::selection::{DETECTED, detected};
+use crate::{ProvisionRequest, Refusal, secrets};
 
 impl Conductor {
     /// Starts, turns or ends an operation. The node's state and target are changed when this
@@ -29,24 +32,40 @@ impl Conductor {
     async fn provision_now(&self, who: &Principal, node: NodeId, verb: Verb, request: ProvisionRequest) -> Result<(), Refusal> {
         let stored = self.node(who, node).await?;
         check_verb(&stored.value, verb, &verb.to_string())?;
-        check_steps(request.clean_steps.iter().chain(&request.deploy_steps))?;
-        check_core_step(&request.deploy_steps)?;
-        match verb {
-            Verb::Manage if stored.value.provision_state == ProvisionState::Enroll => self.begin(who, stored, Kind::Verify, request).await,
-            Verb::Manage => self.manage(who, stored).await,
-            Verb::Provide => self.begin(who, stored, Kind::Clean, request).await,
-            Verb::Active => self.begin(who, stored, Kind::Deploy, request).await,
-            Verb::Rebuild => self.begin(who, stored, Kind::Rebuild, request).await,
-            Verb::Deleted if stored.value.provision_state == ProvisionState::WaitCallBack => {
-                self.turn(who, node, Event::Delete { principal: who.clone() }).await
+        self.check_steps(verb, &request)?;
+        let state = stored.value.provision_state;
+        let kind = match verb {
+            Verb::Manage if state == ProvisionState::Enroll => Kind::Verify,
+            Verb::Manage => return self.manage(who, stored).await,
+            Verb::Deleted if matches!(state, ProvisionState::WaitCallBack | ProvisionState::RescueWait | ProvisionState::ServiceWait) => {
+                return self.turn(who, node, Event::Delete { principal: who.clone() }).await;
             }
-            Verb::Deleted => self.begin(who, stored, Kind::TearDown, request).await,
-            Verb::Clean => self.begin(who, stored, Kind::ManualClean, request).await,
-            Verb::Abort => self.turn(who, node, Event::Abort).await,
-            Verb::Inspect | Verb::Adopt | Verb::Rescue | Verb::Unrescue | Verb::Unhold | Verb::Service => {
-                Err(Refusal::Invalid(format!("Driver {} does not support {verb} (disabled or not implemented).", stored.value.driver)))
-            }
-        }
+            Verb::Abort if state == ProvisionState::ServiceFailed && stored.value.reservation.is_none() => Kind::AbortService,
+            Verb::Abort => return self.turn(who, node, Event::Abort).await,
+            Verb::Unhold => return self.turn(who, node, Event::Unhold).await,
+            Verb::Provide => Kind::Clean,
+            Verb::Active => Kind::Deploy,
+            Verb::Rebuild => Kind::Rebuild,
+            Verb::Deleted => Kind::TearDown,
+            Verb::Clean => Kind::ManualClean,
+            Verb::Inspect => Kind::Inspect,
+            Verb::Adopt => Kind::Adopt,
+            Verb::Rescue => Kind::Rescue,
+            Verb::Unrescue => Kind::Unrescue,
+            Verb::Service => Kind::Service,
+        };
+        self.begin(who, stored, kind, request).await
+    }
+
+    /// Whether the operator allows the steps of a request.
+    fn check_steps(&self, verb: Verb, request: &ProvisionRequest) -> Result<(), Refusal> {
+        let settings = &self.0.settings;
+        let checked = match verb {
+            Verb::Active | Verb::Rebuild => check_deployment(&request.deploy_steps, &[], &settings.deploy_steps),
+            Verb::Service => settings.service_steps.check(&request.service_steps),
+            _ => settings.clean_steps.check(&request.clean_steps),
+        };
+        checked.map_err(|error| Refusal::Invalid(error.to_string()))
     }
 
     /// Starts a change of power.
@@ -61,11 +80,8 @@ impl Conductor {
         }
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
         let (this, who) = (self.clone(), who.clone());
-        let request = ProvisionRequest::default();
-        self.through(async move {
-            this.begin_with(&who, stored, Kind::Power(target), request, (OperationId(Uuid::new_v4()), Vec::new()), timeout_s).await
-        })
-        .await
+        let request = Request { power_timeout: timeout_s, ..Request::new(OperationId(Uuid::new_v4()), Kind::Power(target), who.clone()) };
+        self.through(async move { this.start_operation(stored, request).await }).await
     }
 
     /// `manage` from a failed state or from `available`: nothing is done with the machine.
@@ -84,17 +100,23 @@ impl Conductor {
             return Err(Refusal::Locked { node: stored.value.uuid, host });
         }
         let id = OperationId(Uuid::new_v4());
-        if kind == Kind::Verify {
-            self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-            return self.begin_with(who, stored, kind, request, (id, Vec::new()), None).await;
-        }
-        let chain = self.select(&stored.value, id, kind).await?;
+        self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
+        let chain = match self.select(&stored.value, id, kind).await {
+            Ok(chain) => chain,
+            // Whether a machine can be reached can be told without a driver; nothing but this can be done without one.
+            Err(_) if kind == Kind::Verify => Chain::default(),
+            Err(refusal) => return Err(refusal),
+        };
         for function in needed(kind, &stored.value, self.0.settings.automated_clean) {
-            if serving(&chain, function).is_none() {
+            if chain.serving(function).is_none() {
                 return Err(refused(missing(&chain, function)));
             }
         }
-        if matches!(kind, Kind::Deploy | Kind::Rebuild) {
+        let mut templates = Vec::new();
+        if kind.deploys() {
+            templates = self.templates_for(&stored.value).await?;
+            check_deployment(&request.deploy_steps, &templates, &self.0.settings.deploy_steps)
+                .map_err(|error| Refusal::Invalid(error.to_string()))?;
             if let Some(drive) = &request.config_drive {
                 let named = config_drive::with_node(drive.clone(), &stored.value.uuid.to_string(), stored.value.name.as_deref());
                 // Inflating and building may take seconds, which the host's own threads do not have.
@@ -103,56 +125,79 @@ impl Conductor {
                     built.map_err(|error| Refusal::Internal(error.to_string()))?.map_err(|error| Refusal::Invalid(error.message))?;
                 stored.value.instance_info.insert("configdrive".into(), built.into());
             }
-            self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-            self.call_validate(&stored.value, &chain).await.map_err(refused)?;
         }
-        self.begin_with(who, stored, kind, request, (id, chain), None).await
+        if let Some(password) = request.rescue_password {
+            // Hashing takes some milliseconds, which the host's own threads do not have.
+            let hashed = tokio::task::spawn_blocking(move || secrets::hashed(&password)).await;
+            let hashed = hashed.map_err(|error| Refusal::Internal(error.to_string()))?;
+            let hashed = hashed.map_err(|error| Refusal::Invalid(format!("rescue_password: {error}")))?;
+            stored.value.instance_info.insert(secrets::HASHED_RESCUE_PASSWORD.into(), hashed.into());
+        }
+        if let Some(function) = validation(kind) {
+            self.call_validate(&stored.value, &chain, function).await.map_err(refused)?;
+        }
+        let begun = Request {
+            drivers: chain.pins(),
+            asked: match kind {
+                Kind::ManualClean => request.clean_steps,
+                Kind::Service => request.service_steps,
+                _ => request.deploy_steps,
+            },
+            templates,
+            skip: request.skip,
+            disable_ramdisk: request.disable_ramdisk,
+            ..Request::new(id, kind, who.clone())
+        };
+        self.start_operation(stored, begun).await
     }
 
-    async fn begin_with(
-        &self,
-        who: &Principal,
-        stored: Stored<Node>,
-        kind: Kind,
-        request: ProvisionRequest,
-        (operation, chain): (OperationId, Chain),
-        power_timeout: Option<u32>,
-    ) -> Result<(), Refusal> {
+    /// Begins an operation on a node that nobody holds: reserves the node, and gives it its place in the queue.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`] while another operation holds the node; [`Refusal::Invalid`] in the wrong state.
+    pub(crate) async fn start_operation(&self, stored: Stored<Node>, mut request: Request) -> Result<(), Refusal> {
         let Stored { mut value, revision, .. } = stored;
         if let Some(host) = value.reservation.clone() {
             return Err(Refusal::Locked { node: value.uuid, host });
         }
-        let id = value.uuid;
+        let (id, operation, kind, user) = (value.uuid, request.id, request.kind, request.principal.user.clone());
         value.conductor = Some(self.0.host.clone());
-        if let (Kind::Deploy | Kind::Rebuild, Some((_, driver))) = (kind, chain.first()) {
-            value.driver_internal_info.insert("wrought_driver_digest".into(), driver.digest.as_str().into());
+        if let Some(pin) = request.drivers.first().filter(|_| kind.deploys()) {
+            value.driver_internal_info.insert("wrought_driver_digest".into(), pin.digest.as_str().into());
             value.driver_internal_info.insert("wrought_driver_calls".into(), 0.into());
         }
-        let begun = Request {
-            id: operation,
-            kind,
-            principal: who.clone(),
-            drivers: chain.iter().map(|(name, driver)| Pin { name: name.clone(), digest: driver.digest.clone() }).collect(),
-            asked: if kind == Kind::ManualClean { request.clean_steps } else { request.deploy_steps },
-            disable_ramdisk: request.disable_ramdisk,
-            power_timeout,
-        };
-        let state = value.provision_state;
-        let mut advance = begin(value, begun, &self.0.settings, self.now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
+        if let Some(driver) = detected(&value).filter(|_| kind.deploys() || kind == Kind::Adopt) {
+            value.driver_internal_info.insert(DETECTED.into(), driver.into());
+        }
+        let depends_on = dependencies(&value, request.drivers.iter().map(|pin| pin.name.clone()));
+        request.queued = self.enqueue(operation, id, kind, depends_on);
+        let begun = self.begin_reserved(value, revision, request, &user).await;
+        if begun.as_ref().map_or(true, |begun| !begun) {
+            self.leave_queue(operation, None);
+        }
+        begun.map(drop)
+    }
+
+    /// Whether the operation goes on behind it.
+    async fn begin_reserved(&self, node: Node, revision: Revision, request: Request, user: &str) -> Result<bool, Refusal> {
+        let (id, state) = (node.uuid, node.provision_state);
+        let mut advance =
+            begin(node, request, &self.0.settings, self.now()).map_err(|impossible| impossible_now(id, state, &impossible))?;
         self.hold_back(&mut advance);
         let gate = self.gate(id);
         let mut inside = gate.lock().await;
-        let held = self.0.store.begin(&advance, revision, &self.0.host, &who.user).await.map_err(convert::refusal)?;
+        let held = self.0.store.begin(&advance, revision, &self.0.host, user).await.map_err(convert::refusal)?;
         if let Some(operation) = &mut advance.next.operation {
             operation.fence = held.fence;
             advance.next.node.reservation = Some(self.0.host.clone());
         }
+        let goes_on = advance.next.operation.is_some();
         self.take(id, &gate, &mut inside, advance, held.revision);
-        Ok(())
+        Ok(goes_on)
     }
 
     /// Hands an operator's wish to the operation that holds the node.
-    async fn turn(&self, who: &Principal, node: NodeId, event: Event) -> Result<(), Refusal> {
+    pub(crate) async fn turn(&self, who: &Principal, node: NodeId, event: Event) -> Result<(), Refusal> {
         match self.try_handle(node, None, event, Seen::default()).await {
             Ok(()) => Ok(()),
             Err(HandleError::Impossible(impossible)) => {
@@ -178,8 +223,25 @@ fn needed(kind: Kind, node: &Node, automated_clean: bool) -> Vec<Function> {
         Kind::TearDown => vec![Function::CleanUp, Function::TearDown],
         Kind::Clean if cleans => cleaning.to_vec(),
         Kind::ManualClean => cleaning.to_vec(),
-        Kind::Clean | Kind::Verify | Kind::Power(_) => Vec::new(),
+        Kind::Inspect => vec![Function::InspectHardware],
+        Kind::Adopt => vec![Function::Prepare, Function::TakeOver],
+        Kind::Rescue => vec![Function::Rescue, Function::CleanUpRescue],
+        Kind::Unrescue => vec![Function::Unrescue],
+        Kind::Service => vec![Function::GetServiceSteps, Function::ExecuteServiceStep],
+        Kind::AbortService => vec![Function::TearDownService],
+        Kind::VendorPassthru => vec![Function::VendorCall],
+        Kind::Clean | Kind::Verify | Kind::ChildStep | Kind::Power(_) => Vec::new(),
     }
+}
+
+/// What is called before the state changes.
+fn validation(kind: Kind) -> Option<Function> {
+    Some(match kind {
+        Kind::Deploy | Kind::Rebuild => Function::Validate,
+        Kind::Inspect => Function::ValidateInspection,
+        Kind::Rescue => Function::ValidateRescue,
+        _ => return None,
+    })
 }
 
 fn impossible_now(node: NodeId, state: ProvisionState, impossible: &Impossible) -> Refusal {

@@ -14,16 +14,23 @@ pub struct ProvisionRequest {
     pub config_drive: Option<Value>,
     /// The steps of a manual cleaning.
     pub clean_steps: Vec<StepCall>,
+    /// The steps of a service.
+    pub service_steps: Vec<StepCall>,
     /// Steps that change the plan of a deployment.
     pub deploy_steps: Vec<StepCall>,
-    /// Clean without booting the agent.
+    /// Clean or service without booting the agent.
     pub disable_ramdisk: bool,
+    /// `interface.step` of those that an earlier operation has executed, and this one need not: for a retry, never of a body.
+    pub skip: Vec<String>,
+    /// With which the operator logs in to a rescued machine.
+    pub rescue_password: Option<String>,
 }
 
 impl fmt::Debug for ProvisionRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProvisionRequest")
             .field("clean_steps", &self.clean_steps)
+            .field("service_steps", &self.service_steps)
             .field("deploy_steps", &self.deploy_steps)
             .field("disable_ramdisk", &self.disable_ramdisk)
             .finish_non_exhaustive()

@@ -1,12 +1,9 @@
 //! What is refused by looking at the node and the request alone. The API asks before it hands a request on, the conductor
 //! again when it has read the node: one rule and one text for both. The texts are Ironic's.
 
-use wrought_domain::{Node, StepCall, Verb};
+use wrought_domain::{Node, ProvisionState, Verb};
 
 use crate::Refusal;
-
-/// Steps that no request may ask for (Ironic's `disallow_*_steps`): raw commands to the controller.
-const DISALLOWED_STEPS: [(&str, &str); 1] = [("vendor", "send_raw")];
 
 /// Whether the node can take a verb, which the request spelt `spelling` (`deploy` is `active`).
 ///
@@ -34,6 +31,9 @@ pub fn check_verb(node: &Node, verb: Verb, spelling: &str) -> Result<(), Refusal
     if matches!(verb, Verb::Deleted | Verb::Rebuild) {
         check_unprotected(node)?;
     }
+    if verb == Verb::Abort && node.provision_state == ProvisionState::ServiceFailed && node.maintenance {
+        return Err(Refusal::Conflict(format!("Node {id} is in maintenance: end it before the service is given up.")));
+    }
     Ok(())
 }
 
@@ -55,27 +55,4 @@ pub fn not_in_state(node: &Node, action: &str, state: &str) -> Refusal {
         "The requested action \"{action}\" can not be performed on node \"{}\" while it is in state \"{state}\".",
         node.uuid
     ))
-}
-
-/// Whether steps may be asked for at all, of whatever kind they are.
-///
-/// # Errors
-/// [`Refusal::Invalid`].
-pub fn check_steps<'a>(steps: impl IntoIterator<Item = &'a StepCall>) -> Result<(), Refusal> {
-    let bad = |call: &&StepCall| DISALLOWED_STEPS.contains(&(call.interface.as_str(), call.step.as_str()));
-    match steps.into_iter().find(bad) {
-        Some(call) => Err(Refusal::Invalid(format!("the step {}.{} is not allowed", call.interface, call.step))),
-        None => Ok(()),
-    }
-}
-
-/// Whether the steps of a deployment leave its core step alone, or switch it off.
-///
-/// # Errors
-/// [`Refusal::Invalid`].
-pub(crate) fn check_core_step(deploy_steps: &[StepCall]) -> Result<(), Refusal> {
-    if deploy_steps.iter().any(|call| call.interface == "deploy" && call.step == "deploy" && call.priority != Some(0)) {
-        return Err(Refusal::Invalid("the core step deploy.deploy can not be requested; it can only be disabled with priority 0".into()));
-    }
-    Ok(())
 }

@@ -22,11 +22,24 @@ const AUTHORIZATION: &str = "image_request_authorization_secret";
 /// `destination` that it belongs to, such as `https://fw.example.com`.
 const HTTP_ACCOUNTS: &str = "http_accounts";
 
+/// The reference under which drivers know the hash of the rescue password (`wit/rescue.wit`), and the key of `instance_info` that has it.
+const RESCUE_PASSWORD: &str = "rescue-password";
+pub(crate) const HASHED_RESCUE_PASSWORD: &str = "hashed_rescue_password";
+
+/// The key, in `instance_info` or else in `driver_info`, of what a registry asks for, and the reference under which drivers know it.
+const PULL_SECRET: (&str, &str) = ("image_pull_secret", "image-pull-secret");
+
+/// Bytes of a password that is hashed.
+const MAX_PASSWORD: usize = 1024;
+
+/// Bytes of random salt: 16 characters, as many as crypt takes.
+const SALT: usize = 12;
+
 /// Bytes of what a stranger says about a failure.
 const MAX_WORDS: usize = 2000;
 
 /// The keys of `instance_info` whose values may be signed URLs.
-const IMAGE_URLS: [&str; 5] = ["image_source", "image_checksum", "image_os_hash_value", "kernel", "ramdisk"];
+const IMAGE_URLS: [&str; 6] = ["image_source", "image_checksum", "image_os_hash_value", "kernel", "ramdisk", "boot_iso"];
 
 /// The keys of `driver_info` whose values may be URLs with an account, and are for the agent.
 const PROXIES: [&str; 2] = ["image_http_proxy", "image_https_proxy"];
@@ -42,6 +55,16 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
     if let Some(Ok(header)) = text(&node.instance_info, AUTHORIZATION).map(|text| references.resolve(AUTHORIZATION, text)) {
         secrets.insert(name(IMAGE_AUTHORIZATION), STANDARD.encode(header.expose_secret()).into());
         secrets.hide(header.expose_secret());
+    }
+    if let Some(hash) = text(&node.instance_info, HASHED_RESCUE_PASSWORD) {
+        secrets.insert(RESCUE_PASSWORD, hash.into());
+    }
+    let (key, reference) = PULL_SECRET;
+    if let Some(given) = text(&node.instance_info, key).or_else(|| text(&node.driver_info, key))
+        && let Ok(secret) = references.resolve(key, given)
+    {
+        secrets.insert(reference, STANDARD.encode(secret.expose_secret()).into());
+        secrets.hide(secret.expose_secret());
     }
     for (prefix, map, keys) in [("instance-info", &node.instance_info, IMAGE_URLS.as_slice()), ("driver-info", &node.driver_info, &PROXIES)]
     {
@@ -66,6 +89,19 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
         tracing::warn!(node = %node.uuid, "the node has more secrets than can be looked for: drivers get no text from its agent and servers");
     }
     secrets
+}
+
+/// A password as the agent takes it: SHA-512 crypt. The host keeps it in no other form.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub(crate) fn hashed(password: &str) -> Result<String, String> {
+    use sha_crypt::{PasswordHasher as _, ShaCrypt};
+    if password.len() > MAX_PASSWORD || password.chars().any(char::is_control) {
+        return Err(format!("a password has at most {MAX_PASSWORD} bytes and no control characters"));
+    }
+    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &rand::random::<[u8; SALT]>());
+    hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
 }
 
 /// Has the secret arguments of steps taken out of what comes back: what was sent for one may be told while another runs.
@@ -218,6 +254,33 @@ mod tests {
         assert_eq!(filled("secret-ref:instance-info-image_source").unwrap(), node.instance_info["image_source"]);
         let shown = without_proxy_secrets(&node.driver_info);
         assert_eq!(filled(shown["image_http_proxy"].as_str().unwrap()).unwrap(), node.driver_info["image_http_proxy"]);
+    }
+
+    #[test]
+    fn a_rescue_password_is_a_hash_that_crypt_knows() {
+        use sha_crypt::{PasswordVerifier as _, ShaCrypt};
+        // Made by `openssl passwd -6`.
+        let known = "$6$saltsaltsaltsalt$L5oMfW7ZPpq4m31Rvj0YGoD/VVoLYfX6CLBPYyquEPEhVzrGwq11yTz/NfwmoB8BWS4X.GKKfbLH7ahxJBgky.";
+        ShaCrypt::SHA512.verify_password("canary rescue \u{e9}".as_bytes(), known).unwrap();
+        let (one, other) = (hashed("canary-rescue").unwrap(), hashed("canary-rescue").unwrap());
+        assert_ne!(one, other, "each has a salt of its own");
+        for hash in [&one, &other] {
+            assert!(hash.starts_with("$6$") && !hash.contains("canary"), "{hash}");
+            ShaCrypt::SHA512.verify_password(b"canary-rescue", hash.as_str()).unwrap();
+            ShaCrypt::SHA512.verify_password(b"another", hash.as_str()).unwrap_err();
+        }
+        hashed("two\nlines").unwrap_err();
+        hashed(&"x".repeat(MAX_PASSWORD + 1)).unwrap_err();
+
+        let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
+        node.instance_info.insert(HASHED_RESCUE_PASSWORD.into(), one.clone().into());
+        node.driver_info = map(json!({"image_pull_secret": "canary-registry"}));
+        let secrets = secrets(&References::default(), &node, None);
+        let mut sent = json!({"rescue_password": "secret-ref:rescue-password", "pull": "secret-ref:image-pull-secret"});
+        secrets.fill(&mut sent).unwrap();
+        assert_eq!(sent, json!({"rescue_password": one, "pull": STANDARD.encode("canary-registry")}));
+        assert_eq!(secrets.scrub_text(&format!("{one} canary-registry")), "****** ******");
+        assert!(!wrought_drivers::Snapshot::node_view(&node).instance_info.contains("$6$"));
     }
 
     #[test]

@@ -17,12 +17,14 @@ pub(crate) struct Seen {
     pub(crate) state: Vec<(DriverName, Value)>,
     /// The last chunks of the driver calls.
     pub(crate) journal: Vec<JournalWrite>,
+    /// Clean steps with which the host saw the agent succeed.
+    pub(crate) covered: Vec<String>,
 }
 
 impl Seen {
     /// Without what a driver found and keeps, when it is not to be believed any more.
     pub(crate) fn without_findings(self) -> Self {
-        Self { reports: Vec::new(), state: Vec::new(), ..self }
+        Self { reports: Vec::new(), state: Vec::new(), covered: Vec::new(), ..self }
     }
 
     /// Writes the findings into the node.

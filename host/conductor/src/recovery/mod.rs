@@ -48,6 +48,8 @@ impl Conductor {
         let began = std::time::Instant::now();
         let plan = RecoveryPlan::of(&self.0.store, self.now()).await?;
         let operations = plan.operations.len();
+        let open: Vec<_> = plan.operations.iter().map(|planned| planned.whole.clone()).collect();
+        self.restore_queue(&open);
         // Side by side, so that the store commits them in groups.
         stream::iter(plan.operations).map(Ok).try_for_each_concurrent(ADOPTIONS, |planned| self.go_on(planned)).await?;
         if operations > 0 {

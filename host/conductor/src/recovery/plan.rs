@@ -41,6 +41,8 @@ pub struct Planned {
     pub action: RecoveryAction,
     #[serde(skip)]
     pub(crate) open: Option<OpenCall>,
+    #[serde(skip)]
+    pub(crate) whole: Operation,
 }
 
 /// A call that was cut off.
@@ -153,6 +155,7 @@ fn planned(operation: &Operation, open: Option<(i64, Result<OpenCall, String>)>,
         down_s: down.as_secs(),
         action,
         open: open.and_then(Result::ok),
+        whole: operation.clone(),
     }
 }
 
@@ -165,6 +168,11 @@ fn action(operation: &Operation, id: i64, open: Option<Result<&OpenCall, &String
         (Phase::Verify, _) => RecoveryAction::AskAgain { what: "read the power state" },
         (Phase::PowerOff, _) => RecoveryAction::AskAgain { what: "ask for power off" },
         (Phase::PowerOn, _) => RecoveryAction::AskAgain { what: "ask for power on" },
+        _ if operation.power_step.is_some() => RecoveryAction::AskAgain { what: "ask for the step's change of power" },
+        (Phase::ApplyInspection, _) => RecoveryAction::AskAgain { what: "make use of what the inspection found" },
+        _ if operation.current().is_some_and(|step| step.children.is_some()) => {
+            RecoveryAction::AskAgain { what: "look at the operations on the node's children" }
+        }
         (_, Some(Err(why))) => RecoveryAction::Fail { why: why.clone() },
         (_, Some(Ok(open))) => {
             let function = open.recorded.header.function.name().to_owned();
@@ -199,6 +207,10 @@ fn condition(condition: &wrought_domain::wait::Condition) -> String {
         Condition::ArtifactPush { push } => format!("whether the push {push} has ended"),
         Condition::Lock { name } => format!("whether the lock {name} is free"),
         Condition::Exclusive => "the node to be held exclusively".into(),
+        Condition::Turn => "whether it is the operation's turn".into(),
+        Condition::Unhold => "nothing, until an operator says unhold".into(),
+        Condition::InspectionData { .. } => "whether the agent has posted what it found".into(),
+        Condition::Operation { node, .. } => format!("whether the operation on node {node} has ended"),
         Condition::Any(any) => any.iter().map(self::condition).collect::<Vec<_>>().join(", or "),
     }
 }

@@ -59,6 +59,10 @@ impl NodeWorld {
     }
 
     fn shown(&self, mut command: wrought_hardware::agent::Command) -> Command {
+        if command.status == CommandStatus::VersionMismatch {
+            // Its hardware managers are others than those that offered the steps: they are asked again.
+            self.conductor.0.agents.forget_steps(self.node.uuid);
+        }
         self.secrets.scrub(&mut command.result);
         let mut command = convert::command(command);
         command.error = command.error.map(|text| scrubbed(&self.secrets, &text));

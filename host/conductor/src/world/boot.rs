@@ -10,6 +10,7 @@ use wrought_hardware::secrets::Secrets;
 
 use super::NodeWorld;
 use crate::convert;
+use crate::secrets::image_url;
 
 impl NodeWorld {
     /// The image that boots the agent; nothing for fake hardware, which boots nothing.
@@ -28,8 +29,11 @@ impl NodeWorld {
         Ok(Some(iso.to_owned()))
     }
 
-    /// The URL of a medium: an artifact's, where a reference stands for it.
+    /// The URL of a medium: an artifact's or a signed one of the instance's, where a reference stands for it.
     pub(crate) async fn medium(&self, url: &str) -> Result<String, DriverError> {
+        if let Some(signed) = Secrets::name(url).and_then(|name| image_url(&self.node, name)) {
+            return Ok(signed.to_owned());
+        }
         let mut url = Value::from(url);
         let artifacts = self.with_artifacts(&Secrets::default(), [&url]).await?.into_owned();
         if url.as_str().is_some_and(|text| Secrets::name(text).is_some()) {

@@ -1,0 +1,216 @@
+//! The operator's limits on concurrent operations, as a queue: what finds no room waits for its turn with its node reserved, and
+//! nobody is refused for it. First come, first served, but for those whose image server, controllers or driver are failing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use wrought_domain::{NodeId, OperationId};
+use wrought_engine::{Event, Kind, Operation};
+
+use crate::breakers::Dependency;
+use crate::conductor::Conductor;
+use crate::config::ConductorConfig;
+use crate::seen::Seen;
+
+/// How often it is looked whether somebody has his turn, in case that a wake-up was lost or a failing dependency is tried again.
+const TEND: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Operations that share a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Ironic's `max_concurrent_deploy`.
+    Deploy,
+    /// Ironic's `max_concurrent_clean`: cleanings, also those behind `provide`, and tear-downs.
+    Clean,
+}
+
+impl Lane {
+    pub(crate) fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Deploy | Kind::Rebuild => Some(Self::Deploy),
+            Kind::TearDown | Kind::Clean | Kind::ManualClean => Some(Self::Clean),
+            _ => None,
+        }
+    }
+}
+
+/// Somebody who waits.
+#[derive(Debug, Clone)]
+struct Entry {
+    operation: OperationId,
+    node: NodeId,
+    depends_on: Vec<Dependency>,
+}
+
+#[derive(Default)]
+struct State {
+    working: HashMap<OperationId, Lane>,
+    deploy: VecDeque<Entry>,
+    clean: VecDeque<Entry>,
+}
+
+impl State {
+    fn waiting(&mut self, lane: Lane) -> &mut VecDeque<Entry> {
+        match lane {
+            Lane::Deploy => &mut self.deploy,
+            Lane::Clean => &mut self.clean,
+        }
+    }
+
+    fn room(&self, lane: Lane, limit: usize) -> usize {
+        limit.saturating_sub(self.working.values().filter(|at| **at == lane).count())
+    }
+}
+
+/// Who is at work, and who waits.
+#[derive(Default)]
+pub(crate) struct Queue(Mutex<State>);
+
+fn limit(config: &ConductorConfig, lane: Lane) -> usize {
+    let limit = match lane {
+        Lane::Deploy => config.max_concurrent_deploy,
+        Lane::Clean => config.max_concurrent_clean,
+    };
+    if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) }
+}
+
+impl Queue {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Conductor {
+    /// Gives a new operation a place: at work, or, with `true`, in the queue.
+    pub(crate) fn enqueue(&self, operation: OperationId, node: NodeId, kind: Kind, depends_on: Vec<Dependency>) -> bool {
+        let Some(lane) = Lane::of(kind) else { return false };
+        let free = self.0.breakers.allow(&depends_on, operation, self.now());
+        let mut state = self.0.queue.state();
+        let waits = !free || !state.waiting(lane).is_empty() || state.room(lane, limit(&self.0.config, lane)) == 0;
+        if waits {
+            state.waiting(lane).push_back(Entry { operation, node, depends_on });
+        } else {
+            state.working.insert(operation, lane);
+        }
+        waits
+    }
+
+    /// After a restart: whoever was at work is, and whoever waited waits, in the order in which they came.
+    pub(crate) fn restore_queue(&self, open: &[Operation]) {
+        let mut queued: Vec<(Timestamp, &Operation)> = Vec::new();
+        {
+            let mut state = self.0.queue.state();
+            for operation in open {
+                match (Lane::of(operation.kind), operation.waiting.as_ref().filter(|_| operation.is_queued())) {
+                    (Some(_), Some(waiting)) => queued.push((waiting.since, operation)),
+                    (Some(lane), None) => drop(state.working.insert(operation.id, lane)),
+                    (None, _) => {}
+                }
+            }
+        }
+        queued.sort_by_key(|(since, operation)| (*since, operation.id));
+        for (_, operation) in queued {
+            let Some(lane) = Lane::of(operation.kind) else { continue };
+            // Nobody knows any more what is failing, so nothing is held back for it.
+            let entry = Entry { operation: operation.id, node: operation.node, depends_on: Vec::new() };
+            self.0.queue.state().waiting(lane).push_back(entry);
+        }
+    }
+
+    /// Whether it is an operation's turn; if it is, it has it from now on.
+    pub(crate) fn has_turn(&self, operation: &Operation) -> bool {
+        let Some(lane) = Lane::of(operation.kind) else { return true };
+        if self.0.queue.state().working.contains_key(&operation.id) {
+            return true;
+        }
+        if !self.next_of(lane).iter().any(|(id, _)| *id == operation.id) {
+            return false;
+        }
+        let mut state = self.0.queue.state();
+        if state.room(lane, limit(&self.0.config, lane)) == 0 {
+            return false;
+        }
+        let before = state.waiting(lane).len();
+        state.waiting(lane).retain(|entry| entry.operation != operation.id);
+        let was_there = state.waiting(lane).len() < before;
+        if was_there {
+            state.working.insert(operation.id, lane);
+        }
+        was_there
+    }
+
+    /// The first of those who wait, as many as there is room for.
+    fn next_of(&self, lane: Lane) -> Vec<(OperationId, NodeId)> {
+        let (room, waiting) = {
+            let mut state = self.0.queue.state();
+            let room = state.room(lane, limit(&self.0.config, lane));
+            (room, if room == 0 { Vec::new() } else { state.waiting(lane).iter().cloned().collect::<Vec<_>>() })
+        };
+        let now = self.now();
+        let free = waiting.into_iter().filter(|entry| self.0.breakers.allow(&entry.depends_on, entry.operation, now));
+        free.take(room).map(|entry| (entry.operation, entry.node)).collect()
+    }
+
+    /// An operation has ended, or does something now that another limit is for.
+    pub(crate) fn leave_queue(&self, operation: OperationId, now_does: Option<Kind>) {
+        let left = {
+            let mut state = self.0.queue.state();
+            let lane = now_does.and_then(Lane::of);
+            let was = match (state.working.get(&operation).copied(), lane) {
+                (Some(was), Some(lane)) if was == lane => return,
+                (was, _) => was,
+            };
+            if let (Some(_), Some(lane)) = (was, lane) {
+                // Who goes on with something else is not stopped in the middle, even where there is no room for it.
+                state.working.insert(operation, lane);
+            } else if now_does.is_none() {
+                state.working.remove(&operation);
+                state.deploy.retain(|entry| entry.operation != operation);
+                state.clean.retain(|entry| entry.operation != operation);
+            }
+            was
+        };
+        if let Some(lane) = left {
+            self.wake_next(lane);
+        }
+    }
+
+    fn wake_next(&self, lane: Lane) {
+        for (_, node) in self.next_of(lane) {
+            let this = self.clone();
+            self.spawn(async move { this.handle(node, None, Event::Due, Seen::default()).await });
+        }
+    }
+
+    /// Where a node's operation stands in its queue, counted from 1, and how many wait there; nothing if it does not wait.
+    pub fn queue_position(&self, node: NodeId) -> Option<(usize, usize)> {
+        let mut state = self.0.queue.state();
+        [Lane::Deploy, Lane::Clean].into_iter().find_map(|lane| {
+            let waiting = state.waiting(lane);
+            let at = waiting.iter().position(|entry| entry.node == node)?;
+            Some((at.saturating_add(1), waiting.len()))
+        })
+    }
+
+    /// Why a node's operation is held back although there may be room for it: what it depends on is failing.
+    pub fn held_back_by(&self, node: NodeId) -> Vec<String> {
+        let depends_on = {
+            let state = self.0.queue.state();
+            let entry = state.deploy.iter().chain(&state.clean).find(|entry| entry.node == node);
+            entry.map(|entry| entry.depends_on.clone()).unwrap_or_default()
+        };
+        self.0.breakers.failing(&depends_on, self.now())
+    }
+
+    /// Looks now and then whether somebody has his turn.
+    pub(crate) fn tend_queue(&self) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            while this.goes_on_for(TEND).await {
+                this.wake_next(Lane::Deploy);
+                this.wake_next(Lane::Clean);
+            }
+        });
+    }
+}
