@@ -17,6 +17,7 @@ use wrought_conductor::{CleaningConfig, Clock, Conductor, ConductorConfig, Deplo
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, Principal, Verb};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime};
+use wrought_inspection::InspectionConfig;
 use wrought_storage::{Durability, Store, Writes};
 
 /// Between two looks whether all operations have ended.
@@ -99,6 +100,7 @@ impl Host {
             conductor: ConductorConfig::default(),
             deploy: DeployConfig::default(),
             cleaning: CleaningConfig::default(),
+            inspection: InspectionConfig::default(),
             hardware: Hardware::default(),
             journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
             artifacts: wrought_conductor::ArtifactsSetup {

@@ -30,6 +30,8 @@ pub struct Config {
     pub conductor: wrought_conductor::ConductorConfig,
     /// What a cleaning must have erased before a node becomes available.
     pub cleaning: wrought_conductor::CleaningConfig,
+    /// What is made of the findings of inspections.
+    pub inspection: wrought_inspection::InspectionConfig,
     /// What drivers read of the operator's wishes, and how disks are erased.
     pub deploy: wrought_conductor::DeployConfig,
     /// The record of what drivers did: for going on after a crash, for replay and for audit.

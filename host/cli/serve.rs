@@ -192,8 +192,9 @@ async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u
     let runtime = Runtime::new(config.drivers, Compiler::this_program(COMPILE_DRIVER))?;
     let catalog = Arc::new(Catalog::open(runtime, &data.join("drivers")).await?);
     let (conductor, deploy, cleaning, journal) = (config.conductor, config.deploy, config.cleaning, config.journal);
+    let inspection = config.inspection;
     let events = EventsSetup { config: config.events, webhooks: config.webhook };
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, cleaning, hardware, journal, artifacts, events, clock: Clock::system(), passing: None })
+    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, cleaning, inspection, hardware, journal, artifacts, events, clock: Clock::system(), passing: None })
         .await?)
 }
 

@@ -16,6 +16,7 @@ use wrought_hardware::driver_http::DriverHttp;
 use wrought_hardware::image::Images;
 use wrought_hardware::redfish::RedfishRegistry;
 use wrought_hardware::{AgentConfig, DriverHttpConfig, FakeBmcs, HardwareError, ImageConfig, RedfishConfig, References, SecretsConfig};
+use wrought_inspection::InspectionConfig;
 use wrought_storage::{Commit, NodeRef, Store, StoreError};
 
 use crate::Refusal;
@@ -32,6 +33,7 @@ use crate::grants::Grants;
 use crate::journal::{JournalConfig, Journals};
 use crate::locks::Locks;
 use crate::machine::Machines;
+use crate::power_sync::PowerFailures;
 use crate::queue::Queue;
 use crate::recovery::Recovering;
 use crate::seen::Seen;
@@ -54,6 +56,10 @@ pub struct Conductor(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: ConductorConfig,
     pub(crate) deploy: DeployConfig,
+    pub(crate) inspection: InspectionConfig,
+    /// Nodes are looked up by their controller one at a time.
+    pub(crate) searching: tokio::sync::Mutex<()>,
+    pub(crate) power_failures: PowerFailures,
     pub(crate) agent: AgentConfig,
     pub(crate) image: ImageConfig,
     pub(crate) settings: Settings,
@@ -118,6 +124,8 @@ pub struct Setup {
     pub deploy: DeployConfig,
     /// `[cleaning]`.
     pub cleaning: CleaningConfig,
+    /// `[inspection]`.
+    pub inspection: InspectionConfig,
     /// How machines, agents and image servers are talked to.
     pub hardware: Hardware,
     /// `[journal]`.
@@ -169,7 +177,7 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, cleaning, hardware, journal, artifacts, events, clock, passing } = setup;
+        let Setup { store, catalog, conductor: config, deploy, cleaning, inspection, hardware, journal, artifacts, events, clock, passing } = setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
         let breakers = Breakers::new(config.breakers());
         let artifacts = Artifacts::open(artifacts, &store).await?;
@@ -177,6 +185,9 @@ impl Conductor {
             settings: config.settings(&cleaning)?,
             config,
             deploy,
+            inspection,
+            searching: tokio::sync::Mutex::default(),
+            power_failures: PowerFailures::default(),
             agent: hardware.agent.clone(),
             image: hardware.image.clone(),
             host,
@@ -363,6 +374,7 @@ impl Conductor {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
             }
+            self.keep_findings(id, seen).await?;
             let commit = Commit {
                 advance: &advance,
                 was: &before.node,

@@ -60,6 +60,16 @@ pub struct ConductorConfig {
     pub clean_step_priority_override: BTreeMap<String, u32>,
     /// The same for verify steps.
     pub verify_step_priority_override: BTreeMap<String, u32>,
+    /// Seconds between two looks at the power of each node.
+    pub sync_power_state_interval: u32,
+    /// Times in a row that the power of a node may not be read or put right; once more, and it is put into maintenance.
+    pub power_state_sync_max_retries: u32,
+    /// Nodes whose power is looked at side by side.
+    pub sync_power_state_workers: u32,
+    /// Whether a machine whose power is not as recorded is changed; else the record is.
+    pub force_power_state_during_sync: bool,
+    /// Seconds between two looks at nodes in maintenance because of a power failure.
+    pub power_failure_recovery_interval: u32,
     /// Seconds that a stop waits for calls in flight.
     pub graceful_shutdown_timeout: u32,
     /// Seconds that a restarted host asks a machine what became of a change that was on its way when the host stopped;
@@ -95,6 +105,11 @@ impl Default for ConductorConfig {
             disallow_service_steps: raw_commands(),
             clean_step_priority_override: BTreeMap::new(),
             verify_step_priority_override: BTreeMap::new(),
+            sync_power_state_interval: 120,
+            power_state_sync_max_retries: 3,
+            sync_power_state_workers: 8,
+            force_power_state_during_sync: true,
+            power_failure_recovery_interval: 300,
             graceful_shutdown_timeout: 30,
             recovery_timeout: 300,
             max_lock_hold: 3600,

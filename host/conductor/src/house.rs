@@ -21,6 +21,7 @@ impl Conductor {
     pub(crate) fn keep_house(&self) {
         self.watch_locks();
         self.tend_queue();
+        self.watch_power();
         let this = self.clone();
         tokio::spawn(async move {
             while this.goes_on_for(ALIVE).await {

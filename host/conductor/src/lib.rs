@@ -37,6 +37,7 @@ mod limits;
 mod locks;
 mod machine;
 mod nodes;
+mod power_sync;
 mod provision;
 mod pushes;
 mod queue;

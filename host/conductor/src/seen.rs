@@ -6,6 +6,8 @@ use wrought_drivers::Report;
 use wrought_drivers::contract::report::Kind;
 use wrought_storage::JournalWrite;
 
+use crate::inspection::Inspected;
+
 /// Findings of one command.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
@@ -19,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) journal: Vec<JournalWrite>,
     /// Clean steps with which the host saw the agent succeed.
     pub(crate) covered: Vec<String>,
+    /// What was made of an inspection.
+    pub(crate) inspected: Option<Inspected>,
 }
 
 impl Seen {
@@ -40,16 +44,12 @@ impl Seen {
                 (Kind::Traits, Value::Array(names)) => {
                     node.traits = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
                 }
-                // Kept where the endpoints that will serve them can find them.
-                (Kind::Inventory, finding) => keep(node, "inventory", finding),
-                (Kind::BiosSettings, finding) => keep(node, "bios_settings", finding),
-                (Kind::Firmware, finding) => keep(node, "firmware_components", finding),
+                // The rest is kept beside the node.
                 _ => {}
             }
         }
+        if let Some(inspected) = &self.inspected {
+            inspected.apply(node);
+        }
     }
-}
-
-fn keep(node: &mut Node, key: &str, finding: &Value) {
-    node.driver_internal_info.insert(key.to_owned(), finding.clone());
 }
