@@ -27,6 +27,6 @@ mod power;
 mod redfish;
 
 pub use fleet::{Fleet, NodeInfo, StartError, run};
-pub use node::{AgentStage, Counts, Faults, NodeView};
+pub use node::{AgentStage, Counts, Faults, NodeView, Told};
 pub use options::Options;
 pub use redfish::PushedFile;

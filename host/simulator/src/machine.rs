@@ -97,6 +97,8 @@ pub enum BootedFrom {
     Disk,
     /// The network or virtual media: the ramdisk with the agent.
     Ramdisk,
+    /// Virtual media with a system of their own.
+    Live,
 }
 
 /// The BMC refused a reset because of the power state that the server is in or on its way to.
@@ -264,6 +266,7 @@ impl Machine {
         }
         match target {
             BootTarget::Pxe => BootedFrom::Ramdisk,
+            BootTarget::Cd if self.media.as_deref().is_some_and(is_live) => BootedFrom::Live,
             BootTarget::Cd if self.media.is_some() => BootedFrom::Ramdisk,
             BootTarget::UefiHttp if self.boot.http_uri.is_some() => BootedFrom::Ramdisk,
             _ => BootedFrom::Disk,
@@ -275,6 +278,12 @@ impl Machine {
         self.serial += 1;
         Change { serial: self.serial, software_ended }
     }
+}
+
+/// Whether the medium at this URL has no agent on it: its name says so.
+fn is_live(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("live"))
 }
 
 #[cfg(test)]
@@ -325,6 +334,10 @@ mod tests {
         machine.boot.target = BootTarget::Cd;
         assert_eq!(machine.boot(), BootedFrom::Ramdisk);
         assert_eq!(machine.boot(), BootedFrom::Disk);
+        machine.media = Some("http://127.0.0.1/live.iso?sig=agent".into());
+        machine.boot.enabled = OverrideEnabled::Continuous;
+        machine.boot.target = BootTarget::Cd;
+        assert_eq!(machine.boot(), BootedFrom::Live);
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub struct Counts {
     pub image_writes: u64,
     /// Clean steps begun.
     pub clean_steps: u64,
+    /// Service steps begun.
+    pub service_steps: u64,
+    /// Containers installed.
+    pub bootc_installs: u64,
     /// Ramdisks that came up.
     pub agent_boots: u64,
     /// Findings posted.
@@ -73,6 +77,12 @@ pub struct Faults {
     pub delay_s: f64,
     /// The BMC refuses to insert media.
     pub fail_insert_media: bool,
+    /// The step of this name fails on the agent.
+    pub failing_step: Option<String>,
+    /// The step of this name wants a reboot after it.
+    pub rebooting_step: Option<String>,
+    /// The agent refuses rescue passwords.
+    pub fail_rescue: bool,
     /// The agent posts nothing of what it finds.
     pub silent_inspection: bool,
     /// Members that take the place of those that the agent would post.
@@ -127,10 +137,21 @@ pub struct NodeView {
     pub secure_boot: bool,
     /// What the vendor's own resource says.
     pub cooling: Cooling,
+    /// What its agents were told last.
+    pub told: Told,
     /// What happened so far.
     pub counts: Counts,
     /// What is made to go wrong.
     pub faults: Faults,
+}
+
+/// What the agents of a node were told last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Told {
+    /// The rescue password, as it came.
+    pub rescue_password: Option<String>,
+    /// The arguments of the last container installation.
+    pub bootc_install: Option<serde_json::Value>,
 }
 
 /// One run of the ramdisk: ends with `stop`.
@@ -148,6 +169,7 @@ pub(crate) struct Inner {
     pub machine: Machine,
     pub counts: Counts,
     pub faults: Faults,
+    pub told: Told,
     pub life: Option<Life>,
     in_flight: u64,
 }
@@ -238,6 +260,7 @@ impl Node {
             boot: inner.machine.boot.clone(),
             secure_boot: inner.machine.secure_boot,
             cooling: inner.machine.cooling(),
+            told: inner.told.clone(),
             counts: inner.counts,
             faults: inner.faults.clone(),
         }

@@ -1,11 +1,13 @@
 //! The steps that the generic hardware manager offers, and doing one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
 use super::commands::Failure;
 use super::{Agent, image};
+use crate::node::Faults;
 
 const MANAGER: &str = "generic_hardware_manager";
 const MANAGER_VERSION: &str = "1.2";
@@ -69,7 +71,7 @@ impl Phase {
 }
 
 /// The result of `get_<phase>_steps`.
-pub(super) fn offered(phase: Phase) -> Value {
+pub(super) fn offered(phase: Phase, faults: &Faults) -> Value {
     let steps: Vec<_> = phase
         .steps()
         .iter()
@@ -78,7 +80,7 @@ pub(super) fn offered(phase: Phase) -> Value {
             step.insert("step".into(), name.into());
             step.insert("priority".into(), priority.into());
             step.insert("interface".into(), interface.into());
-            step.insert("reboot_requested".into(), false.into());
+            step.insert("reboot_requested".into(), (faults.rebooting_step.as_deref() == Some(name)).into());
             if phase == Phase::Clean {
                 step.insert("abortable".into(), true.into());
             }
@@ -155,6 +157,10 @@ pub(super) async fn execute(agent: &Arc<Agent>, phase: Phase, params: &Map<Strin
 
 async fn perform(agent: &Arc<Agent>, phase: Phase, name: &str, step: &Value) -> Result<Value, Failure> {
     let timing = &agent.fleet.timing;
+    if agent.node.lock().faults.failing_step.as_deref() == Some(name) {
+        tokio::time::sleep(timing.command).await;
+        return Err(Failure::new("CommandExecutionError", "Command execution failed", format!("simulated fault: {name} fails")));
+    }
     match (phase, name) {
         (Phase::Clean, _) => {
             agent.node.count(|counts| counts.clean_steps += 1);
@@ -165,6 +171,19 @@ async fn perform(agent: &Arc<Agent>, phase: Phase, name: &str, step: &Value) -> 
             let info = step.pointer("/args/image_info").unwrap_or(&Value::Null);
             let text = image::write(agent, info).await?;
             Ok(json!({ "result": format!("prepare_image: {text}") }))
+        }
+        (_, "execute_bootc_install") => {
+            tokio::time::sleep(timing.write).await;
+            let mut inner = agent.node.lock();
+            inner.told.bootc_install = step.get("args").cloned();
+            inner.counts.bootc_installs += 1;
+            agent.written.store(true, Ordering::Relaxed);
+            Ok(Value::Null)
+        }
+        (Phase::Service, _) => {
+            agent.node.count(|counts| counts.service_steps += 1);
+            tokio::time::sleep(timing.command).await;
+            Ok(Value::Null)
         }
         _ => {
             tokio::time::sleep(timing.command).await;
@@ -180,13 +199,16 @@ mod tests {
 
     #[test]
     fn offered_steps_have_the_shape_of_the_real_agent() {
-        let clean = offered(Phase::Clean);
+        let faults = Faults { rebooting_step: Some("burnin_cpu".into()), ..Faults::default() };
+        let clean = offered(Phase::Clean, &faults);
         let first = &clean["clean_steps"]["GenericHardwareManager"][0];
         let expected =
             json!({ "step": "erase_devices", "priority": 10, "interface": "deploy", "reboot_requested": false, "abortable": true });
         assert_eq!(*first, expected);
         assert_eq!(clean["hardware_manager_version"], json!({ "generic_hardware_manager": "1.2" }));
-        let deploy = offered(Phase::Deploy);
+        let wants_reboot = |step: &&Value| step["reboot_requested"] == true;
+        assert_eq!(clean["clean_steps"]["GenericHardwareManager"].as_array().into_iter().flatten().filter(wants_reboot).count(), 1);
+        let deploy = offered(Phase::Deploy, &faults);
         assert!(deploy["deploy_steps"]["GenericHardwareManager"][0].get("abortable").is_none());
     }
 }

@@ -113,7 +113,7 @@ impl Command {
 /// Does a synchronous command, or starts an asynchronous one; its result is in the log under `id`.
 pub(super) fn start(agent: &Arc<Agent>, id: Uuid, command: Command, params: Map<String, Value>) {
     let done = match command {
-        Command::GetSteps(phase) => Ok(steps::offered(phase)),
+        Command::GetSteps(phase) => Ok(steps::offered(phase, &agent.node.lock().faults)),
         Command::GetPartitionUuids if agent.written.load(Ordering::Relaxed) => Ok(json!({ "root uuid": image::DISK_ID })),
         Command::GetPartitionUuids => Ok(json!({})),
         Command::Sync => Ok(Value::Null),
@@ -164,8 +164,14 @@ async fn perform(agent: &Arc<Agent>, command: Command, params: &Map<String, Valu
 
 /// The rescue user gets its password, and the agent leaves the machine to it.
 fn finalize_rescue(agent: &Arc<Agent>, params: &Map<String, Value>) -> Result<Value, Failure> {
-    if params.get("rescue_password").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(Failure::parameters("rescue_password must be a non-empty string"));
+    let password = params.get("rescue_password").and_then(Value::as_str).filter(|password| !password.is_empty());
+    let password = password.ok_or_else(|| Failure::parameters("rescue_password must be a non-empty string"))?;
+    {
+        let mut inner = agent.node.lock();
+        if inner.faults.fail_rescue {
+            return Err(Failure::new("CommandExecutionError", "Command execution failed", "simulated fault: the password is not taken"));
+        }
+        inner.told.rescue_password = Some(password.to_owned());
     }
     let agent = Arc::clone(agent);
     agent.fleet.clone().spawn(async move {
