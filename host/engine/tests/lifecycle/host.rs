@@ -265,3 +265,8 @@ pub fn offered(interface: &str, name: &str, priority: u32) -> Step {
 pub fn asked(interface: &str, name: &str, priority: Option<u32>) -> StepCall {
     StepCall { interface: interface.into(), step: name.into(), args: Map::new(), priority, children: None }
 }
+
+pub fn pin(name: &str) -> Pin {
+    let digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+    Pin { name: name.parse().unwrap(), digest, interfaces: vec!["deploy".into()] }
+}
