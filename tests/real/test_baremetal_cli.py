@@ -85,3 +85,55 @@ def test_a_refused_deployment_says_why(wrought, simulator):
     with pytest.raises(AssertionError, match="image_source"):
         host.baremetal("node", "deploy", NAME)
     assert host.node(NAME)["provision_state"] == "available"
+
+
+def test_deploy_templates_and_runbooks_are_kept_and_used(wrought):
+    host = wrought(conductor={"automated_clean": False})
+
+    def baremetal(*words: str) -> object:
+        return json.loads(host.baremetal(*words, "-f", "json"))
+
+    def step(interface: str, name: str, args: dict, **place: int) -> dict:
+        return {"interface": interface, "step": name, "args": args, **place}
+
+    # Neither a machine nor its agent is needed to see which steps are executed.
+    host.enroll(NAME, "fake-hardware", {}, "52:54:00:00:00:01")
+    host.baremetal("node", "add", "trait", NAME, "CUSTOM_BIOS", "CUSTOM_RACK")
+    host.provision(NAME, "manage", "manageable")
+
+    settings = {"settings": [{"name": "LogicalProc", "value": "Enabled"}], "admin_password": "hunter2"}
+    created = baremetal("deploy", "template", "create", "CUSTOM_BIOS", "--extra", "rack=7",
+                        "--steps", json.dumps([step("bios", "factory_reset", {}, priority=90)]))
+    assert (created["name"], created["extra"]) == ("CUSTOM_BIOS", {"rack": 7})
+    wanted = [step("bios", "factory_reset", {}, priority=50), step("vendor", "log_passthrough", {"message": "done"}, priority=40)]
+    host.baremetal("deploy", "template", "set", "CUSTOM_BIOS", "--steps", json.dumps(wanted), "--extra", "row=3")
+    host.baremetal("deploy", "template", "unset", "CUSTOM_BIOS", "--extra", "rack")
+    shown = baremetal("deploy", "template", "show", "CUSTOM_BIOS")
+    assert (shown["steps"], shown["extra"]) == (wanted, {"row": 3})
+    assert [row["Name"] for row in baremetal("deploy", "template", "list", "--long")] == ["CUSTOM_BIOS"]
+
+    steps = [step("vendor", "log_passthrough", {"message": "last"}, order=2), step("bios", "apply_configuration", settings, order=1)]
+    book = baremetal("runbook", "create", "--name", "new-rack", "--description", "For racks that are new", "--steps", json.dumps(steps))
+    assert (book["description"], book["public"], book["disable_ramdisk"]) == ("For racks that are new", False, False)
+    assert book["steps"][1]["args"]["admin_password"] == "******"
+    steps[1]["args"].pop("admin_password")
+    host.baremetal("runbook", "set", "new-rack", "--steps", json.dumps(steps), "--disable-ramdisk", "true", "--public", "true")
+    shown = baremetal("runbook", "show", "new-rack")
+    assert (shown["steps"], shown["disable_ramdisk"], shown["public"]) == (steps, True, True)
+    with pytest.raises(AssertionError, match="has no traits"):
+        host.baremetal("node", "clean", NAME, "--runbook", "new-rack")
+    host.baremetal("runbook", "trait", "add", "new-rack", "CUSTOM_RACK", "CUSTOM_OTHER")
+    host.baremetal("runbook", "trait", "remove", "new-rack", "CUSTOM_OTHER")
+    assert [row["Traits"] for row in baremetal("runbook", "trait", "list", "new-rack")] == ["CUSTOM_RACK"]
+    host.baremetal("node", "clean", NAME, "--runbook", "new-rack", "--wait", "60")
+    assert host.node(NAME)["provision_state"] == "manageable"
+
+    host.provision(NAME, "provide", "available")
+    host.baremetal("node", "set", NAME, "--instance-info", 'traits=["CUSTOM_BIOS"]')
+    host.baremetal("node", "deploy", NAME, "--wait", "60")
+    host.baremetal("node", "service", NAME, "--runbook", "new-rack", "--wait", "60")
+    assert host.node(NAME)["provision_state"] == "active"
+
+    host.baremetal("runbook", "delete", "new-rack")
+    host.baremetal("deploy", "template", "delete", "CUSTOM_BIOS")
+    assert (baremetal("runbook", "list"), baremetal("deploy", "template", "list")) == ([], [])

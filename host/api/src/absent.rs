@@ -46,9 +46,7 @@ const ABSENT: &[Absent] = &[
         since: 52,
         filters: &["node", "resource_class", "state", "owner"],
     },
-    Absent { path: "deploy_templates", key: "deploy_templates", one: "Deploy template", since: 55, filters: &[] },
     Absent { path: "shards", key: "shards", one: "Shard", since: 82, filters: &[] },
-    Absent { path: "runbooks", key: "runbooks", one: "Runbook", since: 92, filters: &["project"] },
     Absent { path: "inspection_rules", key: "inspection_rules", one: "Inspection rule", since: 96, filters: &["phase"] },
 ];
 

@@ -35,6 +35,11 @@ impl Fault {
         Self { status, form: Form::Controller, text: text.into() }
     }
 
+    /// For people.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// 400.
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::controller(StatusCode::BAD_REQUEST, text)

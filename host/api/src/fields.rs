@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     OptionalBool,
     /// An object; null is the empty one.
     Dict,
+    /// A list that must be there; what is in it is checked elsewhere.
+    List,
     /// Nothing that anybody writes.
     Shown,
 }
@@ -86,6 +88,9 @@ impl Field {
             (Kind::Bool(_) | Kind::OptionalBool, value) => boolean(self.name, &value).map(Value::Bool),
             (Kind::Dict, value) if value.is_object() => Ok(value),
             (Kind::Dict, value) => Err(wrong("Expected an object.", &value)),
+            (Kind::List, Value::Null) => Err(Fault::invalid(format!("Missing mandatory parameter: {}", self.name))),
+            (Kind::List, value) if value.is_array() => Ok(value),
+            (Kind::List, value) => Err(wrong("Expected a list.", &value)),
             (Kind::Shown, value) => Err(wrong("It cannot be set.", &value)),
         }
     }

@@ -12,6 +12,7 @@ mod call;
 mod conductor;
 mod conductors;
 mod config;
+mod deploy_templates;
 mod drivers;
 mod errors;
 mod fields;
@@ -21,7 +22,10 @@ mod nodes;
 mod paging;
 mod patching;
 mod ports;
+mod recipes;
+mod runbooks;
 mod service;
+mod steps;
 mod versions;
 pub mod wrought_artifacts;
 pub mod wrought_audit;
@@ -66,6 +70,8 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(ports::routes())
         .merge(drivers::routes())
         .merge(conductors::routes())
+        .merge(deploy_templates::routes())
+        .merge(runbooks::routes())
         .merge(absent::routes())
         .merge(wrought_artifacts::routes())
         .merge(wrought_audit::routes())

@@ -14,7 +14,7 @@ use wrought_engine::{Kind, Operation, PowerAction, PowerTarget, Request, Returne
 use wrought_storage::{EventQuery, NodeFilter, NodeQuery, NodeRef, Stored};
 
 use crate::conductor::Conductor;
-use crate::convert;
+use crate::{Refusal, convert};
 
 /// Children of one node that a step is executed on.
 const MAX_CHILDREN: u32 = 256;
@@ -172,7 +172,10 @@ impl Conductor {
                         if stored.value.reservation.is_none() {
                             let begun =
                                 self.start_operation(stored, Request::new(id, Kind::Power(target), operation.principal.clone())).await;
-                            begun.map_err(|refusal| wrong(&refusal))?;
+                            match begun {
+                                Ok(()) | Err(Refusal::Locked { .. }) => {}
+                                Err(refusal) => return Err(wrong(&refusal)),
+                            }
                         }
                     }
                 }

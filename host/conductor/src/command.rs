@@ -128,6 +128,7 @@ impl Conductor {
                 return Err(DriverError::new(ErrorKind::Locked, "wrought.StaleFence", text));
             }
             let bmc = self.0.machines.bmc(node)?;
+            self.power_relatives(node, operation, action).await?;
             // Whatever agent ran there is gone after this, or will be soon: it is not to be believed any more.
             self.forget_agent(node.uuid).await?;
             let action = match action {

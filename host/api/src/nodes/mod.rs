@@ -7,7 +7,7 @@ mod provision;
 pub(crate) mod rules;
 mod states;
 mod subresources;
-mod traits;
+pub(crate) mod traits;
 mod write;
 
 use axum::Router;

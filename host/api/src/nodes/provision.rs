@@ -3,17 +3,16 @@
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::Value;
-use wrought_conductor::{ProvisionRequest, check_steps, check_verb};
-use wrought_domain::node::Interfaces;
-use wrought_domain::{Map, Node, ProvisionState, StepCall, Verb};
+use wrought_conductor::{ProvisionRequest, check_verb};
+use wrought_domain::{Node, ProvisionState, Runbook, StepCall, Verb};
 
-use crate::args::{Args, brief};
+use crate::args::Args;
 use crate::call::{Call, accepted};
 use crate::errors::Fault;
 use crate::nodes::states::{location, not_in_state};
-
-/// Steps that one request may name.
-const MAX_STEPS: usize = 100;
+use crate::recipes;
+use crate::runbooks::TRAITS_SINCE;
+use crate::steps::{Form, steps};
 
 /// Checks what can be told from the request and the node as it is now, then hands it to the
 /// conductor, which checks again under the node's reservation.
@@ -25,7 +24,7 @@ pub(crate) async fn provision(Path(ident): Path<String>, call: Call) -> Result<R
         call.accept(since)?;
     }
     let Ok(verb) = target.parse::<Verb>() else { return Err(not_in_state(&target, &node, node.provision_state.as_str())) };
-    let request = request(&call, args, verb)?;
+    let request = request(&call, &node, args, verb).await?;
     check_verb(&node, verb, &target)?;
     check_abort(&call, &node, verb)?;
     call.api.service.provision(&call.who, node.uuid, verb, request).await?;
@@ -41,7 +40,7 @@ fn check_abort(call: &Call, node: &Node, verb: Verb) -> Result<(), Fault> {
     }
 }
 
-fn request(call: &Call, mut args: Args, verb: Verb) -> Result<ProvisionRequest, Fault> {
+async fn request(call: &Call, node: &Node, mut args: Args, verb: Verb) -> Result<ProvisionRequest, Fault> {
     let deploys = matches!(verb, Verb::Active | Verb::Rebuild);
     let config_drive = args.value("configdrive").filter(|drive| drive.as_str() != Some(""));
     let clean_steps = args.value("clean_steps");
@@ -74,11 +73,11 @@ fn request(call: &Call, mut args: Args, verb: Verb) -> Result<ProvisionRequest, 
     only(rescue_password.is_some(), "rescue_password", verb == Verb::Rescue, "rescue")?;
     only(disable_ramdisk.is_some(), "disable_ramdisk", matches!(verb, Verb::Clean | Verb::Service), "clean or service")?;
     only(runbook.is_some(), "runbook", matches!(verb, Verb::Clean | Verb::Service), "clean or service")?;
-    if let Some(runbook) = runbook {
+    if let Some(ident) = runbook {
         if clean_steps.is_some() || service_steps.is_some() {
             return Err(Fault::invalid("\"runbook\" and steps are mutually exclusive"));
         }
-        return Err(Fault::invalid(format!("Runbook {} could not be found.", brief(&Value::from(runbook)))));
+        return of_runbook(call, node, &ident, verb).await;
     }
     let required = |missing: bool, what: &str| match missing {
         true => Err(Fault::invalid(format!("{what} is required when setting target provision state to {verb}"))),
@@ -90,15 +89,30 @@ fn request(call: &Call, mut args: Args, verb: Verb) -> Result<ProvisionRequest, 
         verb == Verb::Rescue && rescue_password.as_deref().is_none_or(|word| word.trim().is_empty()),
         "A non-empty \"rescue_password\"",
     )?;
-    if let Some(service_steps) = service_steps {
-        steps("service_steps", service_steps, false)?;
-    }
+    let list = |what: &str, given: Option<Value>, form| given.map_or(Ok(Vec::new()), |given| steps(what, given, form));
+    let some = |what: &str, given: Option<Value>| match list(what, given.clone(), Form::Asked)? {
+        steps if steps.is_empty() && given.is_some() => Err(Fault::invalid(format!("\"{what}\" names no step"))),
+        steps => Ok(steps),
+    };
     Ok(ProvisionRequest {
+        skip: Vec::new(),
         config_drive: config_drive.map(|drive| checked_config_drive(call, drive, verb)).transpose()?,
-        clean_steps: clean_steps.map_or(Ok(Vec::new()), |given| steps("clean_steps", given, false))?,
-        deploy_steps: deploy_steps.map_or(Ok(Vec::new()), |given| steps("deploy_steps", given, true))?,
+        clean_steps: some("clean_steps", clean_steps)?,
+        service_steps: some("service_steps", service_steps)?,
+        deploy_steps: list("deploy_steps", deploy_steps, Form::Deploy)?,
         disable_ramdisk: disable_ramdisk.unwrap_or_default(),
+        rescue_password,
     })
+}
+
+/// What a runbook says, if it is meant for the node. Clients that know no traits of runbooks match it by its name.
+async fn of_runbook(call: &Call, node: &Node, ident: &str, verb: Verb) -> Result<ProvisionRequest, Fault> {
+    let found: Result<Runbook, Fault> = recipes::find(call, &call.who, ident).await;
+    let runbook = found.map_err(|fault| Fault::invalid(fault.text()))?;
+    runbook.check(node, call.version.0 < TRAITS_SINCE).map_err(|unfit| Fault::invalid(unfit.to_string()))?;
+    let (steps, none): (Vec<StepCall>, Vec<StepCall>) = (runbook.calls(), Vec::new());
+    let (clean_steps, service_steps) = if verb == Verb::Clean { (steps, none) } else { (none, steps) };
+    Ok(ProvisionRequest { clean_steps, service_steps, disable_ramdisk: runbook.disable_ramdisk, ..ProvisionRequest::default() })
 }
 
 /// A config drive: text since ever (for rebuild since 1.35), an object since 1.56, with
@@ -138,50 +152,5 @@ fn checked_config_drive(call: &Call, drive: Value, verb: Verb) -> Result<Value, 
             Ok(drive)
         }
         _ => Err(Fault::invalid("Invalid input for field/attribute configdrive. Expected a string or an object.")),
-    }
-}
-
-/// A list of steps. A priority belongs to deploy steps alone, and there it must be given.
-fn steps(what: &str, given: Value, with_priority: bool) -> Result<Vec<StepCall>, Fault> {
-    let wrong = |text: String| Fault::invalid(format!("Schema error for {what}: {text}"));
-    let Value::Array(items) = given else { return Err(wrong("expected a list of steps".into())) };
-    if items.len() > MAX_STEPS {
-        return Err(wrong(format!("at most {MAX_STEPS} steps are accepted")));
-    }
-    let steps = items.into_iter().enumerate();
-    let steps = steps.map(|(index, item)| step(item, with_priority).map_err(|text| wrong(format!("step {index}: {text}"))));
-    let steps = steps.collect::<Result<Vec<_>, _>>()?;
-    check_steps(&steps)?;
-    Ok(steps)
-}
-
-fn step(item: Value, with_priority: bool) -> Result<StepCall, String> {
-    let Value::Object(mut item) = item else { return Err("expected an object".into()) };
-    let mut text = |name: &str| match item.remove(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        Some(other) => Err(format!("{name} is not a string: {}", brief(&other))),
-        None => Err(format!("'{name}' is a required property")),
-    };
-    let (interface, step) = (text("interface")?, text("step")?);
-    if !Interfaces::NAMES.contains(&interface.as_str()) {
-        return Err(format!("'{}' is not an interface", brief(&Value::from(interface))));
-    }
-    let args = match item.remove("args") {
-        None | Some(Value::Null) => Map::new(),
-        Some(Value::Object(args)) => args,
-        Some(other) => return Err(format!("args is not an object: {}", brief(&other))),
-    };
-    let priority = match item.remove("priority") {
-        None if with_priority => return Err("'priority' is a required property".into()),
-        None => None,
-        Some(number) if with_priority => {
-            let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
-            Some(whole.ok_or_else(|| format!("priority is not a whole number of 0 or more: {}", brief(&number)))?)
-        }
-        Some(_) => return Err("'priority' was unexpected".into()),
-    };
-    match item.keys().next() {
-        Some(unexpected) => Err(format!("'{}' was unexpected", brief(&Value::from(unexpected.as_str())))),
-        None => Ok(StepCall { interface, step, args, priority }),
     }
 }

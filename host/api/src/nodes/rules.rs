@@ -8,6 +8,7 @@ use wrought_storage::NodeRef;
 
 use crate::call::Call;
 use crate::errors::Fault;
+use crate::versions::Version;
 
 /// Names that are taken by the paths below `/v1/nodes`.
 const RESERVED_NAMES: &[&str] = &[
@@ -30,6 +31,9 @@ const RESERVED_NAMES: &[&str] = &[
     "vmedia",
     "volume",
 ];
+
+/// Since when the API tells `inspect wait` from `inspecting`.
+const INSPECT_WAIT: Version = Version(39);
 
 /// States in which interfaces and the resource class may change.
 const CONFIGURABLE: &[ProvisionState] = &[
@@ -148,13 +152,13 @@ pub(crate) async fn check(call: &Call, node: &mut Node, before: Option<&Node>) -
 }
 
 /// Whether the node may be changed at all: no operation is on its way. `only_disassociates` is a
-/// patch that does nothing but remove the instance.
-pub(crate) fn check_changeable(node: &Node, only_disassociates: bool) -> Result<(), Fault> {
+/// patch that does nothing but remove the instance. Before 1.39, `inspecting` might be a wait for the agent, and nodes in it changed.
+pub(crate) fn check_changeable(node: &Node, only_disassociates: bool, version: Version) -> Result<(), Fault> {
     let exception = node.maintenance && only_disassociates;
     if node.target_provision_state.is_some() && !node.provision_state.allows_update_with_target() && !exception {
         return Err(Fault::conflict(format!("Node {} can not be updated while a state transition is in progress.", node.uuid)));
     }
-    if node.provision_state == ProvisionState::Inspecting {
+    if node.provision_state == ProvisionState::Inspecting && version >= INSPECT_WAIT {
         return Err(Fault::conflict(format!("Cannot update node \"{}\" while it is in state \"{}\".", node.uuid, node.provision_state)));
     }
     Ok(())

@@ -13,7 +13,8 @@ const MAX_TRAITS: usize = 50;
 /// The name spaces of the standard traits (os-traits) and `CUSTOM_`.
 const NAMESPACES: &[&str] = &["CUSTOM_", "COMPUTE_", "HW_", "MISC_", "OWNER_", "STORAGE_"];
 
-fn check(name: &str) -> Result<(), Fault> {
+/// Whether it is a trait: of a standard name space, or `CUSTOM_`.
+pub(crate) fn check(name: &str) -> Result<(), Fault> {
     let plain = name.len() <= 255 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     if plain && NAMESPACES.iter().any(|space| name.len() > space.len() && name.starts_with(space)) {
         return Ok(());
@@ -52,6 +53,17 @@ pub(crate) async fn list(Path(ident): Path<String>, call: Call) -> Result<Respon
 /// `PUT` of all.
 pub(crate) async fn replace(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(37)?;
+    let traits = given(&call)?;
+    change(&call, &ident, |stored| {
+        *stored = traits;
+        Ok(())
+    })
+    .await?;
+    Ok(no_content())
+}
+
+/// The traits that a body gives.
+pub(crate) fn given(call: &Call) -> Result<Vec<String>, Fault> {
     let mut args = call.args()?;
     let Some(Value::Array(given)) = args.value("traits") else {
         return Err(Fault::invalid("Missing mandatory parameter: traits, a list of names"));
@@ -63,12 +75,7 @@ pub(crate) async fn replace(Path(ident): Path<String>, call: Call) -> Result<Res
         check(name)?;
         traits.push(name.to_owned());
     }
-    change(&call, &ident, |stored| {
-        *stored = traits;
-        Ok(())
-    })
-    .await?;
-    Ok(no_content())
+    Ok(traits)
 }
 
 /// `PUT` of one.

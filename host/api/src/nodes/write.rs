@@ -64,7 +64,7 @@ pub(crate) async fn update(Path(ident): Path<String>, call: Call) -> Result<Resp
     let stored = call.node(&ident).await?;
     let before = stored.value;
     let only_disassociates = matches!(changes.as_slice(), [change] if change.op == "remove" && change.path == "/instance_uuid");
-    rules::check_changeable(&before, only_disassociates)?;
+    rules::check_changeable(&before, only_disassociates, call.version)?;
     let mut after = patched(&call, &before, &changes)?;
     if reset == Some(true) {
         reset_interfaces(&before, &mut after, &changes)?;

@@ -55,9 +55,7 @@ async fn what_this_host_has_none_of_is_an_empty_list() {
         ("volume/connectors", "connectors", 32),
         ("volume/targets", "targets", 32),
         ("allocations", "allocations", 52),
-        ("deploy_templates", "deploy_templates", 55),
         ("shards", "shards", 82),
-        ("runbooks", "runbooks", 92),
         ("inspection_rules", "inspection_rules", 96),
     ] {
         assert_eq!(host.get(&format!("/v1/{path}")).await.expect(200).json(), json!({key: []}));

@@ -12,4 +12,6 @@ mod nodes;
 mod patch;
 mod ports;
 mod provision;
+mod recipes;
+mod rules;
 mod versions;

@@ -26,7 +26,7 @@ async fn a_verb_is_accepted_with_an_empty_body_and_a_place_to_look() {
     let args = json!({"level": 1}).as_object().cloned().unwrap();
     let request = ProvisionRequest {
         config_drive: Some(drive),
-        deploy_steps: vec![StepCall { interface: "raid".into(), step: "apply".into(), args, priority: Some(90) }],
+        deploy_steps: vec![StepCall { interface: "raid".into(), step: "apply".into(), args, priority: Some(90), children: None }],
         ..ProvisionRequest::default()
     };
     assert_eq!(host.asked(), [Asked::Provision(node, Verb::Active, request)]);
@@ -98,7 +98,27 @@ async fn arguments_belong_to_their_verbs() {
             400,
             "'prio' was unexpected",
         ),
-        (json!({"target": "clean", "clean_steps": [{"interface": "vendor", "step": "send_raw"}]}), NEWEST, 400, "is not allowed"),
+        (json!({"target": "clean", "clean_steps": []}), NEWEST, 400, "\"clean_steps\" names no step"),
+        (json!({"target": "service", "service_steps": []}), NEWEST, 400, "\"service_steps\" names no step"),
+        (
+            json!({"target": "clean", "clean_steps": [{"interface": "deploy", "step": "y", "limit_child_node_execution": []}]}),
+            NEWEST,
+            400,
+            "needs execute_on_child_nodes",
+        ),
+        (
+            json!({"target": "clean", "clean_steps": [
+                {"interface": "deploy", "step": "y", "execute_on_child_nodes": true, "limit_child_node_execution": ["n"]}]}),
+            NEWEST,
+            400,
+            "expected a UUID but received n",
+        ),
+        (
+            json!({"target": "active", "deploy_steps": [{"interface": "deploy", "step": "y", "priority": 3, "execute_on_child_nodes": true}]}),
+            NEWEST,
+            400,
+            "'execute_on_child_nodes' was unexpected",
+        ),
         (json!({"target": "clean", "clean_steps": "all"}), NEWEST, 400, "expected a list"),
         (json!({"target": "provide", "force": true}), NEWEST, 400, "Unexpected arguments: force"),
         (json!({}), NEWEST, 400, "Missing mandatory parameter: target"),
