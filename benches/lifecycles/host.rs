@@ -13,11 +13,10 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tempfile::TempDir;
 use uuid::Uuid;
-use wrought_conductor::{CleaningConfig, Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, ProvisionRequest, Setup};
+use wrought_conductor::{Conductor, JournalConfig, ProvisionRequest, Setup};
 use wrought_domain::hardware_type::FAKE_HARDWARE;
 use wrought_domain::{Node, NodeId, Principal, Verb};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime};
-use wrought_inspection::InspectionConfig;
 use wrought_storage::{Durability, Store, Writes};
 
 /// Between two looks whether all operations have ended.
@@ -94,23 +93,10 @@ impl Host {
     }
 
     async fn conductor(store: Store, drivers: &Path, journal: Switch) -> Result<Conductor> {
+        let catalog = Arc::new(Catalog::open(Runtime::new(DriversConfig::default(), Compiler::InProcess)?, drivers).await?);
         let setup = Setup {
-            store,
-            catalog: Arc::new(Catalog::open(Runtime::new(DriversConfig::default(), Compiler::InProcess)?, drivers).await?),
-            conductor: ConductorConfig::default(),
-            deploy: DeployConfig::default(),
-            cleaning: CleaningConfig::default(),
-            inspection: InspectionConfig::default(),
-            hardware: Hardware::default(),
             journal: JournalConfig { off: journal == Switch::Off, ..JournalConfig::default() },
-            artifacts: wrought_conductor::ArtifactsSetup {
-                folder: drivers.join("artifacts"),
-                public_url: String::new(),
-                config: wrought_conductor::ArtifactsConfig::default(),
-            },
-            events: wrought_conductor::EventsSetup::default(),
-            clock: Clock::default(),
-            passing: None,
+            ..Setup::new(store, catalog, drivers.join("artifacts"))
         };
         Ok(Conductor::start(setup).await?)
     }

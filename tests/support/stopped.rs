@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{CleaningConfig, Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, Passed, Passing, Setup};
+use wrought_conductor::{Clock, Conductor, ConductorConfig, Hardware, Passed, Passing, Setup};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, shipped};
 use wrought_hardware::{DriverHttpConfig, ImageConfig};
 use wrought_storage::{Durability, Store};
@@ -80,25 +80,15 @@ impl Place {
             store.watch(Box::new(move |_| of_writes(Passage::Write)));
             let passing: Passing = Arc::new(move |passed| watch(Passage::Call(passed)));
             let setup = Setup {
-                store,
-                catalog,
                 conductor: ConductorConfig { poll_min_ms: 20, poll_max_ms: 200, recovery_timeout, ..ConductorConfig::default() },
-                deploy: DeployConfig::default(),
-            cleaning: CleaningConfig::default(),
                 hardware: Hardware {
                     image: ImageConfig { allow_loopback: true, ..ImageConfig::default() },
                     driver_http: DriverHttpConfig { exempt_networks: vec!["127.0.0.0/8".parse().unwrap()], ..DriverHttpConfig::default() },
                     ..Hardware::default()
                 },
-                journal: JournalConfig::default(),
-                artifacts: wrought_conductor::ArtifactsSetup {
-                    folder: data.join("artifacts"),
-                    public_url: String::new(),
-                    config: wrought_conductor::ArtifactsConfig::default(),
-                },
-                events: wrought_conductor::EventsSetup::default(),
                 clock,
                 passing: Some(passing),
+                ..Setup::new(store, catalog, data.join("artifacts"))
             };
             let service: Arc<dyn Service> = Arc::new(Conductor::start(setup).await.unwrap());
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();

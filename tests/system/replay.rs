@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wrought_api::{ApiConfig, Service};
-use wrought_conductor::{Clock, Conductor, ConductorConfig, DeployConfig, Hardware, JournalConfig, RecordedOperation, Setup};
+use wrought_conductor::{Conductor, ConductorConfig, Hardware, RecordedOperation, Setup};
 use wrought_domain::Principal;
 use wrought_drivers::journal::{Class, Record};
 use wrought_drivers::{Catalog, Compiler, DriversConfig, Runtime, replay, shipped};
@@ -100,21 +100,9 @@ impl InProcess {
         let runtime = Runtime::new(DriversConfig::default(), Compiler::InProcess).unwrap();
         let catalog = Arc::new(Catalog::open(runtime, &folder.path().join("drivers")).await.unwrap());
         let setup = Setup {
-            store,
-            catalog,
             conductor: ConductorConfig { poll_min_ms: 50, poll_max_ms: 500, ..ConductorConfig::default() },
-            deploy: DeployConfig::default(),
-            cleaning: wrought_conductor::CleaningConfig::default(),
             hardware: Hardware { image: ImageConfig { allow_loopback: true, ..ImageConfig::default() }, ..Hardware::default() },
-            journal: JournalConfig::default(),
-            artifacts: wrought_conductor::ArtifactsSetup {
-                folder: folder.path().join("artifacts"),
-                public_url: String::new(),
-                config: wrought_conductor::ArtifactsConfig::default(),
-            },
-            events: wrought_conductor::EventsSetup::default(),
-            clock: Clock::default(),
-            passing: None,
+            ..Setup::new(store, catalog, folder.path().join("artifacts"))
         };
         let conductor = Conductor::start(setup).await.unwrap();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();

@@ -140,6 +140,26 @@ pub struct Setup {
     pub passing: Option<Passing>,
 }
 
+impl Setup {
+    /// With the default of every setting, and the artifacts in a folder.
+    pub fn new(store: Store, catalog: Arc<Catalog>, artifacts: std::path::PathBuf) -> Self {
+        Self {
+            store,
+            catalog,
+            conductor: ConductorConfig::default(),
+            deploy: DeployConfig::default(),
+            cleaning: CleaningConfig::default(),
+            inspection: InspectionConfig::default(),
+            hardware: Hardware::default(),
+            journal: JournalConfig::default(),
+            artifacts: ArtifactsSetup { folder: artifacts, public_url: String::new(), config: crate::ArtifactsConfig::default() },
+            events: EventsSetup::default(),
+            clock: Clock::default(),
+            passing: None,
+        }
+    }
+}
+
 /// A moment of a host call of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
