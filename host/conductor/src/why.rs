@@ -85,12 +85,17 @@ impl Conductor {
                 next: vec!["Unset maintenance: the wait then has its whole time again.".into()],
             };
         }
+        let held_back = if waiting.condition == Condition::Turn { self.held_back_by(node.uuid) } else { Vec::new() };
         let what = match (&waiting.condition, queue) {
-            (Condition::Turn, Some((place, of))) => format!("{doing} waits for its turn: it is number {place} of {of} that wait"),
+            (Condition::Turn, Some((place, of))) if held_back.is_empty() => {
+                format!("{doing} waits for its turn: it is number {place} of {of} that wait")
+            }
+            (Condition::Turn, _) if !held_back.is_empty() => format!("{doing} is held back, because something fails that it depends on"),
             (condition, _) if waiting.retry => format!("{doing} could not reach the agent and waits for {condition}"),
             (condition, _) => format!("{doing} waits for {condition}"),
         };
         let mut next = self.advice(who, node.uuid, &waiting.condition).await;
+        next.extend(held_back);
         next.extend(self.silence(waiting, contacts));
         let out = match waiting.condition {
             Condition::Turn => format!("`wrought node cancel {}` takes it out of the queue.", node.uuid),
