@@ -28,11 +28,6 @@ impl Member {
     fn is_for(&self, interface: &str) -> bool {
         self.interfaces.iter().any(|chosen| chosen == interface)
     }
-
-    /// Whether it may offer steps of an interface: the deploy driver those of all, another one those by which it was chosen.
-    pub(crate) fn may_offer(&self, interface: &str) -> bool {
-        self.is_for("deploy") || self.is_for(interface)
-    }
 }
 
 /// The interface of the node that names the driver which serves a function.
@@ -65,11 +60,9 @@ impl Chain {
         self.0.iter().find(|member| member.is_for(interface) && member.driver.serves(function))
     }
 
-    /// The drivers that list steps, the one first whose steps come before those of the others.
+    /// The drivers that list steps.
     pub(crate) fn listing(&self, function: Function) -> impl Iterator<Item = &Member> {
-        let serves = move |member: &&Member| member.driver.serves(function);
-        let chosen = self.0.iter().filter(|member| !member.is_for("deploy")).filter(serves);
-        chosen.chain(self.0.iter().filter(|member| member.is_for("deploy")).filter(serves))
+        self.0.iter().filter(move |member| member.driver.serves(function))
     }
 
     /// What the operation keeps of it.

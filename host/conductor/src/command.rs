@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use serde_json::{Value, json};
+use wrought_domain::plan::{Offer, merged};
 use wrought_domain::{DriverError, DriverName, ErrorKind, Function, Node, Step, StepCall};
 use wrought_drivers::contract::task;
 use wrought_drivers::journal::{Header, Recorded};
@@ -184,11 +185,11 @@ impl Conductor {
     }
 
     async fn list_steps(&self, chain: &Chain, callee: Callee<'_>) -> (Returned, Seen) {
-        let mut all: Vec<Step> = Vec::new();
+        let mut offers: Vec<Offer> = Vec::new();
         let mut seen = Seen::default();
         let function = callee.function;
         for member in chain.listing(function) {
-            let Member { name, driver, .. } = member;
+            let Member { name, driver, interfaces } = member;
             let callee = Callee { ..callee };
             let (outcome, found) = self.call_driver(name, driver, callee).await;
             seen.reports.extend(found.reports);
@@ -197,16 +198,11 @@ impl Conductor {
             seen.power = found.power.or(seen.power);
             seen.covered.extend(found.covered);
             match returned(outcome) {
-                Returned::Steps(steps) => {
-                    let own = steps.into_iter().filter(|step| member.may_offer(&step.interface));
-                    let new = own.filter(|step| !all.iter().any(|known| known.is(&step.interface, &step.step)));
-                    let new: Vec<Step> = new.map(|step| Step { offered_by: Some(name.clone()), ..step }).collect();
-                    all.extend(new);
-                }
+                Returned::Steps(steps) => offers.push(Offer { driver: name.clone(), interfaces: interfaces.clone(), steps }),
                 other => return (other, seen),
             }
         }
-        (Returned::Steps(all), seen)
+        (Returned::Steps(merged(&offers)), seen)
     }
 
     /// One call of one driver.
