@@ -46,7 +46,9 @@ impl Host {
     pub async fn start(config: HostConfig) -> Self {
         let folder = tempfile::Builder::new().prefix("wrought-system-").tempdir().unwrap();
         let HostConfig { conductor, sections, log } = config;
-        let text = format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{conductor}\n[image]\nallow_loopback = true\n{sections}");
+        // Tests that let machines be as no record has them say so.
+        let sync = if conductor.contains("sync_power_state_interval") { "" } else { "sync_power_state_interval = 0\n" };
+        let text = format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{sections}");
         std::fs::write(folder.path().join("wrought.toml"), text).unwrap();
         let drivers = folder.path().join("data/drivers");
         let compiled = super::compiled::take(&drivers);

@@ -47,7 +47,6 @@ const ABSENT: &[Absent] = &[
         filters: &["node", "resource_class", "state", "owner"],
     },
     Absent { path: "shards", key: "shards", one: "Shard", since: 82, filters: &[] },
-    Absent { path: "inspection_rules", key: "inspection_rules", one: "Inspection rule", since: 96, filters: &["phase"] },
 ];
 
 /// The routes.

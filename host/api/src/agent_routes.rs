@@ -1,15 +1,19 @@
-//! What agents call, without credentials: lookup and heartbeat.
+//! What agents call, without credentials: lookup, heartbeat, and what an inspection found.
+
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
-use wrought_conductor::Heartbeat;
+use wrought_conductor::{Heartbeat, Lookup, Refusal};
 use wrought_domain::port::mac;
 use wrought_domain::{NodeId, Principal};
+use wrought_inspection::Findings;
 use wrought_storage::NodeRef;
 
 use crate::Api;
@@ -24,6 +28,13 @@ const MAX_ADDRESSES: usize = 64;
 const MAX_TEXT: usize = 2048;
 /// The longest certificate that a heartbeat may carry, in bytes.
 const MAX_CERTIFICATE: usize = 64 * 1024;
+/// Bodies with findings of inspections that are in memory at a time.
+const MAX_INSPECTIONS: usize = 16;
+/// How long such a body waits for its turn, and how long it may take to arrive.
+const INSPECTION_TURN: Duration = Duration::from_secs(20);
+const INSPECTION_ARRIVAL: Duration = Duration::from_secs(60);
+
+static INSPECTIONS: Semaphore = Semaphore::const_new(MAX_INSPECTIONS);
 
 /// The version documents and the agents' routes.
 pub(crate) fn routes() -> Router<Api> {
@@ -33,6 +44,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/lookup", get(lookup))
         .route("/v1/heartbeat/{node}", post(heartbeat))
         .route("/v1/continue_inspection", post(continue_inspection))
+        .route("/v1/continue_inspection.json", post(continue_inspection))
 }
 
 async fn root(call: Call) -> Response {
@@ -64,10 +76,14 @@ async fn lookup(call: Call) -> Result<Response, Fault> {
         return Err(Fault::invalid("Incomplete lookup: give addresses, valid MAC addresses, or node_uuid."));
     }
     let found = call.api.service.lookup(&addresses, node, call.peer).await?;
+    Ok(ok(shown(&call, found)))
+}
+
+fn shown(call: &Call, found: Lookup) -> Value {
     let mut node = found.node;
     let uuid = node.get("uuid").and_then(Value::as_str).unwrap_or_default().to_owned();
     node.insert("links".into(), call.base.links(&format!("nodes/{uuid}")));
-    Ok(ok(json!({"node": node, "config": found.config})))
+    json!({"node": node, "config": found.config})
 }
 
 /// `POST /v1/heartbeat/{node}`; the checks in Ironic's order. The token is the conductor's to check.
@@ -129,7 +145,26 @@ async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fa
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-/// `POST /v1/continue_inspection`: there is no inspection by agents, so no node waits for it.
-async fn continue_inspection() -> Fault {
-    Fault::not_found("No node on this host is being inspected by its agent.")
+/// `POST /v1/continue_inspection`: an agent posts what it found, before it knows its node or has a token. The body is large and anybody
+/// may send one, so few are taken at a time, and each has a time to arrive.
+async fn continue_inspection(State(api): State<Api>, request: Request) -> Result<Response, Fault> {
+    if !api.config.enable_ramdisk_endpoints {
+        return Err(Fault::forbidden("The agents' routes are disabled on this host."));
+    }
+    let busy = || Fault::from(Refusal::Unavailable("Too much inspection data arrives at the same time; try again.".into()));
+    let _permit = match tokio::time::timeout(INSPECTION_TURN, INSPECTIONS.acquire()).await {
+        Ok(Ok(permit)) => permit,
+        _ => return Err(busy()),
+    };
+    let call = tokio::time::timeout(INSPECTION_ARRIVAL, Call::from_request(request, &api)).await;
+    let call = call.map_err(|_| Fault::limit(StatusCode::REQUEST_TIMEOUT, "The inspection data did not arrive in time."))??;
+    call.query().done()?;
+    let findings = Findings::posted(call.bytes()).map_err(|unfit| Fault::invalid(format!("Invalid inspection data: {unfit}.")))?;
+    let wants_lookup = call.version.0 >= 84;
+    let (node, looked_up) = call.api.service.continue_inspection(findings, wants_lookup, call.peer).await?;
+    let body = match looked_up {
+        Some(found) => shown(&call, found),
+        None => json!({"uuid": node}),
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

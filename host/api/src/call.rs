@@ -38,8 +38,11 @@ impl FromRequest<Api> for Call {
         let base = base(api, &parts.headers);
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| Fault::invalid("The query cannot be decoded."))?.0;
-        let provision = parts.uri.path().ends_with("/states/provision");
-        let limit = if provision { api.config.max_provision_body_bytes } else { api.config.max_body_bytes };
+        let limit = match parts.uri.path() {
+            path if path.ends_with("/states/provision") => api.config.max_provision_body_bytes,
+            "/v1/continue_inspection" | "/v1/continue_inspection.json" => api.config.max_inspection_body_bytes,
+            _ => api.config.max_body_bytes,
+        };
         let body = read(body, limit).await.map_err(|refused| match refused {
             Unread::TooLong => {
                 Fault::limit(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is too large: at most {limit} bytes are accepted."))
@@ -111,6 +114,11 @@ impl Call {
     /// Query and body as one name space.
     pub(crate) fn args(&self) -> Result<Args, Fault> {
         Ok(self.query().with(self.object_or_empty()?))
+    }
+
+    /// The body as it came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
     }
 
     /// The body as JSON.

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, Conductor, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup,
-    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
+    ArtifactTicket, ArtifactUpload, BootDevice, Conductor, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup,
+    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
+use wrought_inspection::Findings;
+use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
 
 use crate::Service;
@@ -66,12 +69,43 @@ impl Service for Conductor {
         self.supported_boot_devices(who, node).await
     }
 
+    async fn vendor_methods(&self, who: &Principal, node: NodeId) -> Result<Vec<VendorMethod>, Refusal> {
+        self.vendor_methods(who, node).await
+    }
+
+    async fn call_vendor_method(
+        &self,
+        who: &Principal,
+        node: NodeId,
+        method: &str,
+        http_method: &str,
+        body: Value,
+    ) -> Result<Option<Value>, Refusal> {
+        self.call_vendor_method(who, node, method, http_method, body).await
+    }
+
     async fn lookup(&self, addresses: &[String], node: Option<NodeId>, peer: IpAddr) -> Result<Lookup, Refusal> {
         self.lookup(addresses, node, peer).await
     }
 
     async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal> {
         self.heartbeat(node, beat).await
+    }
+
+    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
+        self.continue_inspection(findings, lookup, peer).await
+    }
+
+    async fn add_inspection_rule(&self, who: &Principal, rule: Rule) -> Result<Rule, Refusal> {
+        self.add_inspection_rule(who, rule).await
+    }
+
+    async fn update_inspection_rule(&self, who: &Principal, before: &Rule, after: Rule) -> Result<Rule, Refusal> {
+        self.update_inspection_rule(who, before, after).await
+    }
+
+    async fn delete_inspection_rule(&self, who: &Principal, rule: Uuid) -> Result<(), Refusal> {
+        self.delete_inspection_rule(who, rule).await
     }
 
     fn deploy_interfaces(&self) -> Vec<String> {
@@ -120,6 +154,26 @@ impl Service for Conductor {
 
     async fn audit_trail(&self, who: &Principal, asked: &AuditQuery) -> Result<Value, Refusal> {
         self.audit_trail(who, asked).await
+    }
+
+    async fn node_events(&self, who: &Principal, asked: EventsAsked) -> Result<Value, Refusal> {
+        self.node_events(who, asked).await
+    }
+
+    async fn why(&self, who: &Principal, node: &str) -> Result<Value, Refusal> {
+        self.why(who, node).await
+    }
+
+    async fn retry(&self, who: &Principal, node: &str, from_start: bool) -> Result<Value, Refusal> {
+        self.retry(who, node, from_start).await
+    }
+
+    async fn cancel(&self, who: &Principal, node: &str) -> Result<Value, Refusal> {
+        self.cancel(who, node).await
+    }
+
+    async fn list_webhooks(&self, who: &Principal) -> Result<Value, Refusal> {
+        self.list_webhooks(who).await
     }
 
     async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal> {

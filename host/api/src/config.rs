@@ -30,6 +30,8 @@ pub struct ApiConfig {
     pub max_body_bytes: usize,
     /// The longest body of a provision request, which may hold a config drive, in bytes.
     pub max_provision_body_bytes: usize,
+    /// The longest body in which an agent posts what an inspection found, in bytes; 16 MiB at most.
+    pub max_inspection_body_bytes: usize,
     /// How deep a JSON body may be nested.
     pub max_json_depth: usize,
 }
@@ -43,6 +45,7 @@ impl Default for ApiConfig {
             enable_ramdisk_endpoints: true,
             max_body_bytes: 1024 * 1024,
             max_provision_body_bytes: 64 * 1024 * 1024,
+            max_inspection_body_bytes: wrought_inspection::MAX_BODY,
             max_json_depth: 25,
         }
     }

@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Mandatory(usize),
     /// True or false; null is the default, given here.
     Bool(bool),
+    /// A whole number from 0 to this; null is 0.
+    Number(u16),
     /// True, false or null.
     OptionalBool,
     /// An object; null is the empty one.
@@ -79,6 +81,11 @@ impl Field {
             (Kind::PlainText(_), Value::Null) => Ok(Value::from("")),
             (Kind::Mandatory(_), Value::Null) => Err(Fault::invalid(format!("Missing mandatory parameter: {}", self.name))),
             (Kind::Bool(default), Value::Null) => Ok(Value::Bool(default)),
+            (Kind::Number(_), Value::Null) => Ok(Value::from(0)),
+            (Kind::Number(most), value) => match value.as_u64() {
+                Some(number) if number <= u64::from(most) => Ok(value),
+                _ => Err(wrong(&format!("Expected a whole number from 0 to {most}."), &value)),
+            },
             (Kind::Dict, Value::Null) => Ok(Value::Object(Map::new())),
             (Kind::Uuid, value) => match value.as_str().and_then(|text| Uuid::parse_str(text).ok()) {
                 Some(uuid) => Ok(Value::from(uuid.to_string())),

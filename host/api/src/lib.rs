@@ -16,6 +16,7 @@ mod deploy_templates;
 mod drivers;
 mod errors;
 mod fields;
+mod inspection_rules;
 mod links;
 mod middleware;
 mod nodes;
@@ -30,6 +31,7 @@ mod versions;
 pub mod wrought_artifacts;
 pub mod wrought_audit;
 pub mod wrought_drivers;
+pub mod wrought_events;
 pub mod wrought_journal;
 pub mod wrought_limits;
 pub mod wrought_locks;
@@ -73,9 +75,11 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(deploy_templates::routes())
         .merge(runbooks::routes())
         .merge(absent::routes())
+        .merge(inspection_rules::routes())
         .merge(wrought_artifacts::routes())
         .merge(wrought_audit::routes())
         .merge(wrought_drivers::routes())
+        .merge(wrought_events::routes())
         .merge(wrought_journal::routes())
         .merge(wrought_limits::routes())
         .merge(wrought_locks::routes())

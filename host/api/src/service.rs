@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest,
-    RecordedCall, RecordedOperation, Refusal, RevokeRequest,
+    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest,
+    RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
+use wrought_inspection::Findings;
+use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
 
 /// The conductor as the API sees it. Reads go to the store; whatever changes a node goes through
@@ -58,11 +61,36 @@ pub trait Service: Send + Sync {
     /// The boot devices that the node's management interface knows.
     async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal>;
 
+    /// The methods of the node's vendor interface.
+    async fn vendor_methods(&self, who: &Principal, node: NodeId) -> Result<Vec<VendorMethod>, Refusal>;
+
+    /// Calls one; nothing is answered when it has begun as an operation.
+    async fn call_vendor_method(
+        &self,
+        who: &Principal,
+        node: NodeId,
+        method: &str,
+        http_method: &str,
+        body: Value,
+    ) -> Result<Option<Value>, Refusal>;
+
     /// Finds the node of an agent by its MAC addresses or its UUID, and hands out its token once.
     async fn lookup(&self, addresses: &[String], node: Option<NodeId>, peer: IpAddr) -> Result<Lookup, Refusal>;
 
     /// Takes an agent's heartbeat; the token is checked here.
     async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal>;
+
+    /// Takes what an agent found on its machine; the node that it is of, and with `lookup` what a lookup says of it.
+    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal>;
+
+    /// Adds an inspection rule that can run.
+    async fn add_inspection_rule(&self, who: &Principal, rule: Rule) -> Result<Rule, Refusal>;
+
+    /// Changes an inspection rule that was read as `before`.
+    async fn update_inspection_rule(&self, who: &Principal, before: &Rule, after: Rule) -> Result<Rule, Refusal>;
+
+    /// Deletes an inspection rule.
+    async fn delete_inspection_rule(&self, who: &Principal, rule: Uuid) -> Result<(), Refusal>;
 
     /// The active drivers that can be a node's `deploy_interface`.
     fn deploy_interfaces(&self) -> Vec<String>;
@@ -99,6 +127,21 @@ pub trait Service: Send + Sync {
 
     /// Records of the audit.
     async fn audit_trail(&self, who: &Principal, asked: &AuditQuery) -> Result<Value, Refusal>;
+
+    /// What happened to one node or to all.
+    async fn node_events(&self, who: &Principal, asked: EventsAsked) -> Result<Value, Refusal>;
+
+    /// What a node (UUID or name) waits for, or why it failed, and what to do.
+    async fn why(&self, who: &Principal, node: &str) -> Result<Value, Refusal>;
+
+    /// Begins the operation again that failed last on a node, after its last finished step unless `from_start`.
+    async fn retry(&self, who: &Principal, node: &str, from_start: bool) -> Result<Value, Refusal>;
+
+    /// Ends an operation that waits for its turn. A node without one is a conflict.
+    async fn cancel(&self, who: &Principal, node: &str) -> Result<Value, Refusal>;
+
+    /// Every webhook, and how far it is.
+    async fn list_webhooks(&self, who: &Principal) -> Result<Value, Refusal>;
 
     /// Every driver with its versions.
     async fn list_drivers(&self, who: &Principal) -> Result<Value, Refusal>;

@@ -1,6 +1,7 @@
 //! `/v1/nodes` and what is below it.
 
 pub(crate) mod fields;
+mod findings;
 mod list;
 mod management;
 mod provision;
@@ -8,6 +9,7 @@ pub(crate) mod rules;
 mod states;
 mod subresources;
 pub(crate) mod traits;
+mod vendor;
 mod write;
 
 use axum::Router;
@@ -45,24 +47,20 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/nodes/{node}/history/{event}", get(subresources::history_event))
         .route("/v1/nodes/{node}/children", get(subresources::children))
         .route("/v1/nodes/{node}/allocation", get(subresources::allocation).delete(subresources::allocation))
-        .route("/v1/nodes/{node}/inventory", get(subresources::inventory))
-        .route("/v1/nodes/{node}/bios", get(subresources::bios))
-        .route("/v1/nodes/{node}/bios/{setting}", get(subresources::bios_setting))
-        .route("/v1/nodes/{node}/firmware", get(subresources::firmware))
+        .route("/v1/nodes/{node}/inventory", get(findings::inventory))
+        .route("/v1/nodes/{node}/bios", get(findings::bios))
+        .route("/v1/nodes/{node}/bios/{setting}", get(findings::bios_setting))
+        .route("/v1/nodes/{node}/firmware", get(findings::firmware))
         .route("/v1/nodes/{node}/vmedia", get(subresources::vmedia).post(subresources::vmedia).delete(subresources::vmedia))
         .route("/v1/nodes/{node}/vifs", get(subresources::vifs).post(subresources::attach_vif))
         .route("/v1/nodes/{node}/vifs/{vif}", delete(subresources::detach_vif))
-        .route("/v1/nodes/{node}/vendor_passthru/methods", get(subresources::vendor_methods))
-        .route("/v1/nodes/{node}/vendor_passthru", vendor())
-        .route("/v1/nodes/{node}/vendor_passthru/{method}", vendor())
+        .route("/v1/nodes/{node}/vendor_passthru/methods", get(vendor::methods))
+        .route("/v1/nodes/{node}/vendor_passthru", passthru())
+        .route("/v1/nodes/{node}/vendor_passthru/{method}", passthru())
         .route("/v1/nodes/{node}/traits", get(traits::list).put(traits::replace).delete(traits::delete_all))
         .route("/v1/nodes/{node}/traits/{trait}", put(traits::add).delete(traits::delete))
 }
 
-fn vendor() -> axum::routing::MethodRouter<Api> {
-    post(subresources::vendor_passthru)
-        .get(subresources::vendor_passthru)
-        .put(subresources::vendor_passthru)
-        .patch(subresources::vendor_passthru)
-        .delete(subresources::vendor_passthru)
+fn passthru() -> axum::routing::MethodRouter<Api> {
+    post(vendor::passthru).get(vendor::passthru).put(vendor::passthru).patch(vendor::passthru).delete(vendor::passthru)
 }

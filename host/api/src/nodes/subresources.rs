@@ -65,31 +65,6 @@ pub(crate) async fn targets(Path(ident): Path<String>, call: Call) -> Result<Res
     empty(&call, &ident, 32, "targets").await
 }
 
-/// `GET /v1/nodes/{node}/bios`.
-pub(crate) async fn bios(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    empty(&call, &ident, 40, "bios").await
-}
-
-/// `GET /v1/nodes/{node}/bios/{setting}`.
-pub(crate) async fn bios_setting(Path((ident, setting)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(40)?;
-    let node = call.node(&ident).await?.value.uuid;
-    Err(Fault::not_found(format!("Node {node} doesn't have a BIOS setting '{}'", brief(&Value::from(setting)))))
-}
-
-/// `GET /v1/nodes/{node}/firmware`.
-pub(crate) async fn firmware(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    empty(&call, &ident, 86, "firmware").await
-}
-
-/// `GET /v1/nodes/{node}/inventory`.
-pub(crate) async fn inventory(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(81)?;
-    call.query().done()?;
-    let node = call.node(&ident).await?.value.uuid;
-    Err(Fault::not_found(format!("Node {node} has no inventory associated with it.")))
-}
-
 /// `GET`, `DELETE /v1/nodes/{node}/allocation`.
 pub(crate) async fn allocation(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(52)?;
@@ -148,25 +123,6 @@ pub(crate) async fn detach_vif(Path((ident, _)): Path<(String, String)>, call: C
     call.args()?.done()?;
     call.node(&ident).await?;
     Ok(no_content())
-}
-
-/// `GET /v1/nodes/{node}/vendor_passthru/methods`.
-pub(crate) async fn vendor_methods(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.query().done()?;
-    call.node(&ident).await?;
-    Ok(ok(json!({})))
-}
-
-/// `/v1/nodes/{node}/vendor_passthru`: there are no methods.
-pub(crate) async fn vendor_passthru(path: axum::extract::RawPathParams, call: Call) -> Result<Response, Fault> {
-    let part = |name: &str| path.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
-    let node = call.node(&part("node").unwrap_or_default()).await?.value;
-    let method = match part("method") {
-        Some(method) => method,
-        None => call.query().mandatory("method")?,
-    };
-    let method = brief(&Value::from(method));
-    Err(Fault::invalid(format!("Driver {} does not support vendor passthru method {method}.", node.driver)))
 }
 
 fn entry(call: &Call, record: &HistoryRecord, detail: bool) -> Value {

@@ -78,7 +78,8 @@ async fn the_agents_address_serves_nothing_else() {
         let request = Request::get(&path).header("X-OpenStack-Ironic-API-Version", NEWEST).body(Body::empty()).unwrap();
         send(agents.clone(), request).await.expect(status);
     }
-    let inspected = Request::post("/v1/continue_inspection").body(Body::from("{}")).unwrap();
+    let posted = json!({"inventory": {"interfaces": [{"mac_address": "52:54:00:00:00:09"}]}});
+    let inspected = Request::post("/v1/continue_inspection").body(Body::from(posted.to_string())).unwrap();
     send(agents, inspected).await.expect(404);
 }
 

@@ -56,7 +56,6 @@ async fn what_this_host_has_none_of_is_an_empty_list() {
         ("volume/targets", "targets", 32),
         ("allocations", "allocations", 52),
         ("shards", "shards", 82),
-        ("inspection_rules", "inspection_rules", 96),
     ] {
         assert_eq!(host.get(&format!("/v1/{path}")).await.expect(200).json(), json!({key: []}));
         if since > 1 {

@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, Heartbeat, InterfaceValidation, Lookup,
-    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest,
+    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup,
+    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
 };
 use wrought_domain::{ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
+use wrought_inspection::Findings;
+use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Durability, NodeRef, Reserved, Revision, Store, StoreError};
 
 /// The newest version.
@@ -43,6 +45,11 @@ pub enum Asked {
     Journal(Option<String>, Option<Timestamp>, u32),
     Export(String, bool),
     Unlock(String, String),
+    Events(EventsAsked),
+    Why(String),
+    Retry(String, bool),
+    Cancel(String),
+    Inspection(Vec<String>, bool),
     BreakLock(String, String),
 }
 
@@ -140,6 +147,19 @@ impl Service for Conductor {
         Ok(vec!["pxe".into(), "disk".into()])
     }
 
+    async fn vendor_methods(&self, _: &Principal, _: NodeId) -> Result<Vec<VendorMethod>, Refusal> {
+        let (name, description) = ("blink".into(), "Blinks.".into());
+        Ok(vec![VendorMethod { name, description, http_methods: vec!["POST".into()], effects: true }])
+    }
+
+    async fn call_vendor_method(&self, _: &Principal, _: NodeId, method: &str, http: &str, body: Value) -> Result<Option<Value>, Refusal> {
+        match (method, http) {
+            ("blink", _) => Ok(None),
+            ("echo", http) => Ok(Some(json!({"http": http, "body": body}))),
+            _ => Err(Refusal::Invalid(format!("Driver d does not support vendor passthru method {method}."))),
+        }
+    }
+
     async fn lookup(&self, addresses: &[String], node: Option<NodeId>, _: IpAddr) -> Result<Lookup, Refusal> {
         self.note(Asked::Lookup(addresses.to_vec(), node))?;
         let found = self.store.nodes_with_addresses(addresses).await.map_err(refusal)?;
@@ -153,6 +173,29 @@ impl Service for Conductor {
 
     async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal> {
         self.note(Asked::Heartbeat(node, beat))
+    }
+
+    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
+        let addresses: Vec<String> = findings.interfaces().into_iter().map(|interface| interface.mac).collect();
+        let found = self.lookup(&addresses, None, peer).await?;
+        let node = NodeId(found.node["uuid"].as_str().unwrap().parse().unwrap());
+        self.asked.lock().unwrap().pop();
+        self.note(Asked::Inspection(addresses, lookup))?;
+        Ok((node, lookup.then_some(found)))
+    }
+
+    async fn add_inspection_rule(&self, _: &Principal, rule: Rule) -> Result<Rule, Refusal> {
+        rule.check().map_err(|error| Refusal::Invalid(error.to_string()))?;
+        self.store.add_inspection_rule(rule).await.map_err(refusal)
+    }
+
+    async fn update_inspection_rule(&self, _: &Principal, before: &Rule, after: Rule) -> Result<Rule, Refusal> {
+        after.check().map_err(|error| Refusal::Invalid(error.to_string()))?;
+        self.store.update_inspection_rule(before, after).await.map_err(refusal)
+    }
+
+    async fn delete_inspection_rule(&self, _: &Principal, rule: uuid::Uuid) -> Result<(), Refusal> {
+        self.store.delete_inspection_rule(rule).await.map_err(refusal)
     }
 
     fn deploy_interfaces(&self) -> Vec<String> {
@@ -218,6 +261,30 @@ impl Service for Conductor {
     async fn audit_trail(&self, _: &Principal, asked: &AuditQuery) -> Result<Value, Refusal> {
         self.note(Asked::Audit(asked.clone()))?;
         Ok(json!({"audit": []}))
+    }
+
+    async fn node_events(&self, _: &Principal, asked: EventsAsked) -> Result<Value, Refusal> {
+        self.note(Asked::Events(asked))?;
+        Ok(json!({ "events": [], "last": 7, "dropped": 0 }))
+    }
+
+    async fn why(&self, _: &Principal, node: &str) -> Result<Value, Refusal> {
+        self.note(Asked::Why(node.into()))?;
+        Ok(json!({ "what": "the node rests" }))
+    }
+
+    async fn retry(&self, _: &Principal, node: &str, from_start: bool) -> Result<Value, Refusal> {
+        self.note(Asked::Retry(node.into(), from_start))?;
+        Ok(json!({ "verb": "active" }))
+    }
+
+    async fn cancel(&self, _: &Principal, node: &str) -> Result<Value, Refusal> {
+        self.note(Asked::Cancel(node.into()))?;
+        Err(Refusal::Conflict("nothing to cancel".into()))
+    }
+
+    async fn list_webhooks(&self, _: &Principal) -> Result<Value, Refusal> {
+        Ok(json!({ "webhooks": [] }))
     }
 
     async fn list_drivers(&self, _: &Principal) -> Result<Value, Refusal> {

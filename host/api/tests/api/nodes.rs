@@ -297,7 +297,10 @@ async fn what_is_below_a_node_answers_clients() {
     assert_eq!(body("firmware").await, json!({"firmware": []}));
     assert_eq!(body("portgroups").await, json!({"portgroups": []}));
     assert_eq!(body("states/console").await, json!({"console_enabled": false, "console_info": null}));
-    assert_eq!(body("vendor_passthru/methods").await, json!({}));
+    let blink = json!({
+        "async": true, "attach": false, "description": "Blinks.", "http_methods": ["POST"], "require_exclusive_lock": true
+    });
+    assert_eq!(body("vendor_passthru/methods").await, json!({ "blink": blink }));
     assert_eq!(body("management/boot_device").await, json!({"boot_device": "disk", "persistent": true}));
     assert_eq!(body("management/boot_device/supported").await, json!({"supported_boot_devices": ["pxe", "disk"]}));
     assert_eq!(
