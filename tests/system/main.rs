@@ -46,5 +46,6 @@ mod swap;
 mod templates;
 mod unlock;
 mod uploads;
+mod vendor_passthru;
 mod webhooks;
 mod why;

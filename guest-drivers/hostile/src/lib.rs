@@ -6,6 +6,7 @@
 
 mod effect;
 mod locks;
+mod more;
 mod outside;
 mod redfish;
 mod tell;
@@ -327,7 +328,7 @@ impl StateSchema for Hostile {
     }
 }
 
-export_driver!(Hostile: deploy, deploy_steps, cleaning, state_schema);
+export_driver!(Hostile: deploy, deploy_steps, cleaning, servicing, verify, rescue, inspection, vendor_passthru, state_schema);
 
 /// Traps as no Rust code does by itself.
 fn trap() -> ! {

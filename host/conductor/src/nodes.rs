@@ -83,6 +83,8 @@ impl Conductor {
             let result = match interface {
                 "boot" => Some(world.validate_boot().await),
                 "deploy" => Some(self.validate_deploy(&node).await),
+                "inspect" => self.validate_optional(&node, Function::ValidateInspection).await,
+                "rescue" => self.validate_optional(&node, Function::ValidateRescue).await,
                 "management" | "power" => Some(self.0.machines.bmc(&node).map(drop)),
                 "network" => Some(world.validate_network().await),
                 "storage" => Some(Ok(())),
@@ -102,13 +104,15 @@ impl Conductor {
     }
 
     async fn validate_deploy(&self, node: &Node) -> Result<(), DriverError> {
-        let unusable = |text: String| DriverError::new(ErrorKind::InvalidParameter, "wrought.Driver", text);
         let chain = self.chain(node).map_err(|refusal| unusable(refusal.to_string()))?;
-        self.call_validate(node, &chain, Function::Validate).await.map_err(|returned| match returned {
-            Returned::Refused(error) => error,
-            Returned::Fault(text) => unusable(text),
-            other => unusable(format!("unexpected answer {other:?}")),
-        })
+        self.call_validate(node, &chain, Function::Validate).await.map_err(unusable_for)
+    }
+
+    /// Nothing where no driver of the node does that.
+    async fn validate_optional(&self, node: &Node, function: Function) -> Option<Result<(), DriverError>> {
+        let chain = self.chain(node).ok()?;
+        chain.serving(function)?;
+        Some(self.call_validate(node, &chain, function).await.map_err(unusable_for))
     }
 
     /// The boot device that the controller reports.
@@ -182,3 +186,16 @@ impl Conductor {
 }
 
 const DEVICES: [&str; 5] = ["pxe", "disk", "cdrom", "bios", "uefihttp"];
+
+fn unusable(text: String) -> DriverError {
+    DriverError::new(ErrorKind::InvalidParameter, "wrought.Driver", text)
+}
+
+/// Why a driver that was asked to validate did not say that it is well.
+fn unusable_for(returned: Returned) -> DriverError {
+    match returned {
+        Returned::Refused(error) => error,
+        Returned::Fault(text) => unusable(text),
+        other => unusable(format!("unexpected answer {other:?}")),
+    }
+}

@@ -7,10 +7,11 @@ use wrought_domain::wait::Condition;
 use wrought_domain::{ErrorKind, Function};
 use wrought_drivers::contract::report::Kind;
 use wrought_drivers::contract::task::{Cause, WaitResult};
-use wrought_drivers::{Answer, Driver, call, passthru_call, replay, shipped};
+use wrought_drivers::fault::Cause as Broken;
+use wrought_drivers::{Answer, Driver, Rejection, call, passthru_call, replay, shipped};
 
 use crate::deploy::Operation;
-use crate::host::{direct, fake, header, load, runtime};
+use crate::host::{direct, fake, header, hostile, load, runtime};
 use crate::world::Scripted;
 
 async fn driver(component: &[u8]) -> &'static Arc<Driver> {
@@ -138,7 +139,10 @@ async fn ramdisk_boots_its_medium_and_writes_nothing() {
     deploy.finish(Function::Prepare, None).await;
     assert_eq!(deploy.steps(Function::GetDeploySteps).await, ["deploy.deploy"]);
     assert_eq!(deploy.finish(Function::ExecuteDeployStep, Some(("deploy", "deploy"))).await, [Condition::Power { on: true }]);
-    in_order(&world, &["power Off", "network ConfigureTenant", "insert http://192.0.2.2/live.iso", "boot device Device::Cdrom true", "power On"]);
+    in_order(
+        &world,
+        &["power Off", "network ConfigureTenant", "insert http://192.0.2.2/live.iso", "boot device Device::Cdrom true", "power On"],
+    );
     assert!(!world.machine().image_written);
 
     // After a service it is the medium again that boots.
@@ -180,6 +184,32 @@ async fn bootc_and_custom_agent_have_steps_of_their_own() {
     world.machine().agent = false;
     assert_eq!(custom.steps(Function::GetDeploySteps).await, own.map(|step| format!("deploy.{step}")));
     custom.replay_all().await;
+}
+
+#[tokio::test]
+async fn a_method_that_says_that_it_only_looks_may_not_touch() {
+    let hostile = hostile().await;
+    let ask = async |method: &str, body: Value| {
+        let mut header = header(hostile, Function::VendorCall, json!({}));
+        header.step = Some(passthru_call(method, "POST", body));
+        let completed = call(runtime().await, hostile, header, Scripted::good(), None).await;
+        replay(runtime().await, hostile, &completed.record).await.unwrap();
+        completed.record.outcome.answer
+    };
+    let denied = ask("look", json!({"do": "effect"})).await;
+    assert!(matches!(&denied, Ok(Answer::Refused(error)) if error.kind == ErrorKind::Denied), "{denied:?}");
+    assert_eq!(ask("touch", json!({"do": "effect"})).await, Ok(Answer::Value(json!(true))));
+    // What it is called with is the call's, whatever the names in it are.
+    let echo = json!({"http": "POST", "body": {"http_method": "GET", "secret": "s"}});
+    assert_eq!(ask("look", echo["body"].clone()).await, Ok(Answer::Value(echo)));
+    for nonsense in ["nonsense", "giant"] {
+        let answer = ask("look", json!({ "do": nonsense })).await;
+        assert!(matches!(&answer, Err(fault) if matches!(fault.cause, Broken::Answer(_))), "{answer:?}");
+    }
+    for mode in ["odd-method", "double-method", "odd-verb"] {
+        let refused = load(runtime().await, &shipped::hostile(mode, "1.0.0", "")).await.unwrap_err();
+        assert!(matches!(&refused, Rejection::Contract(text) if text.contains("method")), "{refused}");
+    }
 }
 
 #[tokio::test]
