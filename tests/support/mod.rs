@@ -7,6 +7,7 @@ mod component;
 mod host;
 mod node;
 mod outside;
+mod steps;
 mod stopped;
 mod world;
 

@@ -20,8 +20,8 @@ use crate::{Refusal, convert};
 const MAX_CHILDREN: u32 = 256;
 /// The key of `driver_info` that says that a child does not take its power from its parent.
 const DEDICATED_SUPPLY: &str = "has_dedicated_power_supply";
-/// How long a change of a node's power waits for that of its parent or its children.
-const RELATIVES_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a change of a node's power waits for that of its parent or its children; less than a command may last.
+const RELATIVES_TIMEOUT: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where an operation on a relative stands.
@@ -134,6 +134,8 @@ impl Conductor {
         let reboots = matches!(operation.kind, Kind::Power(PowerTarget::Reboot | PowerTarget::SoftReboot))
             || operation.current().is_some_and(|step| step.step == "reboot");
         match action {
+            // The parent's operation holds the parent, and says by its own steps what becomes of its power.
+            _ if operation.kind == Kind::ChildStep => Ok(()),
             PowerAction::On | PowerAction::Restart => {
                 let Some(parent) = node.parent_node.filter(|_| !has_own_supply(node)) else { return Ok(()) };
                 let parent = self.relative(NodeId(parent)).await?.value;
@@ -143,12 +145,10 @@ impl Conductor {
                 self.power_relative(&parent, operation, PowerTarget::On).await
             }
             PowerAction::Off | PowerAction::SoftOff if !reboots => {
-                for child in self.children_of(node, &Children::All).await? {
-                    if !has_own_supply(&child) && child.power_state != Some(PowerState::Off) {
-                        self.power_relative(&child, operation, PowerTarget::Off).await?;
-                    }
-                }
-                Ok(())
+                let mut children = self.children_of(node, &Children::All).await?;
+                children.retain(|child| !has_own_supply(child) && child.power_state != Some(PowerState::Off));
+                let each = children.iter().map(|child| self.power_relative(child, operation, PowerTarget::Off));
+                futures::future::try_join_all(each).await.map(drop)
             }
             PowerAction::Off | PowerAction::SoftOff => Ok(()),
         }
@@ -182,7 +182,9 @@ impl Conductor {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         });
-        waited.await.unwrap_or_else(|_| Err(wrong(&format!("it did not end within {} s", RELATIVES_TIMEOUT.as_secs()))))
+        waited
+            .await
+            .unwrap_or_else(|_| Err(wrong(&format!("it did not end within {} s; ask again when it has", RELATIVES_TIMEOUT.as_secs()))))
     }
 
     /// The children of a node: all, or those named.

@@ -1,0 +1,160 @@
+//! Parents and children: steps that a parent has executed on its children, and power that they share.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{HostConfig, Node, Setup, Shared, World, run};
+
+/// A parent that is manageable, and its children.
+async fn family(world: &World, children: usize, info: Value) -> (Node<'_>, Vec<Node<'_>>) {
+    let parent = world.fake("fake", json!({})).await;
+    parent.provision("manage").await;
+    parent.reach("manageable").await;
+    let mut all = Vec::new();
+    for _ in 0..children {
+        let child = world.fake("fake", info.clone()).await;
+        child.patch("/parent_node", json!(parent.uuid)).await;
+        all.push(child);
+    }
+    (parent, all)
+}
+
+fn on_children(interface: &str, step: &str, only: Option<&[&str]>) -> Value {
+    let mut step = json!({"interface": interface, "step": step, "execute_on_child_nodes": true});
+    if let Some(only) = only {
+        step["limit_child_node_execution"] = json!(only);
+    }
+    step
+}
+
+async fn clean(parent: &Node<'_>, steps: Value) {
+    let answer = parent.ask(json!({"target": "clean", "clean_steps": steps})).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+}
+
+#[test]
+fn a_step_is_executed_on_all_children_or_on_those_that_are_named() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 3, json!({})).await;
+        let steps = json!([
+            on_children("bios", "factory_reset", None),
+            {"interface": "vendor", "step": "log_passthrough"},
+            on_children("power", "power_on", Some(&[&children[1].uuid])),
+        ]);
+        clean(&parent, steps).await;
+        parent.reach("manageable").await;
+        assert_eq!(parent.executed("manual-clean").await, ["bios.factory_reset", "vendor.log_passthrough", "power.power_on"]);
+        for (at, child) in children.iter().enumerate() {
+            let last = if at == 1 { "power.power_on" } else { "bios.factory_reset" };
+            assert_eq!(child.executed("child-step").await, [last], "child {at}");
+            let shown = child.get().await;
+            // The child's own state is its own.
+            assert_eq!((&shown["provision_state"], &shown["reservation"]), (&json!("available"), &Value::Null));
+            assert_eq!(shown["power_state"] == "power on", at == 1, "child {at}: {}", shown["power_state"]);
+        }
+    });
+}
+
+#[test]
+fn children_are_worked_on_one_after_the_other_and_none_after_a_failure() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 3, json!({"fake_clean_delay": 1})).await;
+        world.api().call(reqwest::Method::PUT, &children[1].path("/maintenance"), &json!({"reason": "a fan is loud"})).await.ok();
+        clean(&parent, json!([on_children("bios", "factory_reset", None)])).await;
+        parent.reach("clean failed").await;
+        let error = parent.last_error().await;
+        assert!(error.contains(&children[1].uuid) && error.contains("in maintenance"), "{error}");
+        assert_eq!(children[0].executed("child-step").await, ["bios.factory_reset"]);
+        assert!(children[2].executed("child-step").await.is_empty());
+    });
+}
+
+#[test]
+fn a_step_for_children_that_cannot_be_executed_there_is_refused_by_name() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 1, json!({})).await;
+        let stranger = world.fake("fake", json!({})).await;
+        for (step, text) in [
+            (on_children("bios", "factory_reset", Some(&[&stranger.uuid])), stranger.uuid.as_str()),
+            (on_children("bios", "cook", None), "bios.cook"),
+            (on_children("bios", "apply_configuration", None), "settings"),
+        ] {
+            clean(&parent, json!([step])).await;
+            parent.reach("clean failed").await;
+            let error = parent.last_error().await;
+            assert!(error.contains(text), "{error}");
+            parent.world.api().send(reqwest::Method::DELETE, &parent.path("/maintenance"), |request| request).await.ok();
+            parent.provision("manage").await;
+            parent.reach("manageable").await;
+        }
+        assert_eq!(children[0].state().await, "available");
+    });
+}
+
+#[test]
+fn a_child_that_somebody_works_on_is_waited_for() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 1, json!({"fake_deploy_delay": 2})).await;
+        children[0].provision("active").await;
+        clean(&parent, json!([on_children("bios", "factory_reset", None)])).await;
+        parent.pass("clean wait").await;
+        assert!(!children[0].get().await["reservation"].is_null());
+        parent.reach("manageable").await;
+        assert_eq!(children[0].state().await, "active");
+        assert_eq!(children[0].executed("child-step").await, ["bios.factory_reset"]);
+    });
+}
+
+#[test]
+fn a_restart_of_the_host_repeats_no_step_on_a_child() {
+    run(async {
+        let mut world = World::new(Setup { servers: 1, host: HostConfig::default(), ..Setup::default() }).await;
+        let (uuid, children): (String, Vec<String>) = {
+            let (parent, children) = family(&world, 3, json!({"fake_clean_delay": 1})).await;
+            clean(&parent, json!([on_children("bios", "factory_reset", None)])).await;
+            (parent.uuid, children.into_iter().map(|child| child.uuid).collect())
+        };
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        world.host.kill().await;
+        world.host.start_again().await;
+        let node = |uuid: &str| Node { world: &world, uuid: uuid.to_owned(), server: None };
+        node(&uuid).reach("manageable").await;
+        for child in &children {
+            let path = format!("/wrought/v1/nodes/{child}/events?limit=1000&kind=step-finished");
+            let finished = world.api().get(&path).await.ok();
+            assert_eq!(finished["events"].as_array().unwrap().len(), 1, "{child}: {finished}");
+        }
+    });
+}
+
+#[test]
+fn children_take_their_power_from_their_parent() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 2, json!({})).await;
+        let own = world.fake("fake", json!({"has_dedicated_power_supply": true})).await;
+        own.patch("/parent_node", json!(parent.uuid)).await;
+        for node in [&parent, &children[0], &children[1], &own] {
+            node.power("power off").await.ok();
+            node.reach_power("power off").await;
+        }
+        own.power("power on").await.ok();
+        own.reach_power("power on").await;
+        assert_eq!(parent.get().await["power_state"], "power off");
+
+        children[0].power("power on").await.ok();
+        children[0].reach_power("power on").await;
+        assert_eq!(parent.get().await["power_state"], "power on");
+        assert_eq!(children[1].get().await["power_state"], "power off");
+
+        parent.power("power off").await.ok();
+        parent.reach_power("power off").await;
+        assert_eq!(children[0].get().await["power_state"], "power off");
+        assert_eq!(own.get().await["power_state"], "power on");
+    });
+}
