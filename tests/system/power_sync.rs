@@ -119,6 +119,9 @@ fn the_power_of_a_node_at_work_is_its_operations_alone() {
         node.set_faults(Faults { vanish_on_boot: true, ..Faults::default() });
         node.provision("active").await;
         node.pass("wait call-back").await;
+        until("the machine is booted", async || (machine(&node) == "On").then_some(())).await;
+        // The operation itself looks whether the power has come.
+        node.left_alone().await;
         let asked = node.counts();
         by_hand(&node, "ForceOff").await;
         tokio::time::sleep(Duration::from_secs(4)).await;
