@@ -110,7 +110,7 @@ def test_deploy_templates_and_runbooks_are_kept_and_used(wrought):
     host.baremetal("deploy", "template", "unset", "CUSTOM_BIOS", "--extra", "rack")
     shown = baremetal("deploy", "template", "show", "CUSTOM_BIOS")
     assert (shown["steps"], shown["extra"]) == (wanted, {"row": 3})
-    assert [row["Name"] for row in baremetal("deploy", "template", "list", "--long")] == ["CUSTOM_BIOS"]
+    assert [row["name"] for row in baremetal("deploy", "template", "list", "--long")] == ["CUSTOM_BIOS"]
 
     steps = [step("vendor", "log_passthrough", {"message": "last"}, order=2), step("bios", "apply_configuration", settings, order=1)]
     book = baremetal("runbook", "create", "--name", "new-rack", "--description", "For racks that are new", "--steps", json.dumps(steps))
@@ -124,7 +124,7 @@ def test_deploy_templates_and_runbooks_are_kept_and_used(wrought):
         host.baremetal("node", "clean", NAME, "--runbook", "new-rack")
     host.baremetal("runbook", "trait", "add", "new-rack", "CUSTOM_RACK", "CUSTOM_OTHER")
     host.baremetal("runbook", "trait", "remove", "new-rack", "CUSTOM_OTHER")
-    assert [row["Traits"] for row in baremetal("runbook", "trait", "list", "new-rack")] == ["CUSTOM_RACK"]
+    assert [row["traits"] for row in baremetal("runbook", "trait", "list", "new-rack")] == ["CUSTOM_RACK"]
     host.baremetal("node", "clean", NAME, "--runbook", "new-rack", "--wait", "60")
     assert host.node(NAME)["provision_state"] == "manageable"
 
