@@ -20,6 +20,7 @@ mod secrets;
 mod serve;
 mod shutdown;
 mod simulator;
+mod webhook;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -65,6 +66,9 @@ enum Command {
     #[command(subcommand)]
     Lock(lock::LockCommand),
     Audit(audit::Audit),
+    /// Receivers that a running host tells of events
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// What drivers did on a running host, call by call
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -120,6 +124,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Secrets(secrets) => secrets.run().await,
         Command::Lock(lock) => lock.run().await,
         Command::Audit(audit) => audit.run().await,
+        Command::Webhook(webhook) => webhook.run().await,
         Command::Journal(journal) => journal.run().await,
         Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Recover(recover) => recover.run().await,

@@ -111,6 +111,9 @@ fn transitions_and_failures_arrive_signed_and_in_order_whatever_fails_on_the_way
         let shown = world.api().get("/wrought/v1/webhooks").await.ok();
         let hook = &shown["webhooks"][0];
         assert_eq!((&hook["name"], &hook["last_error"]), (&json!("ops"), &json!("the receiver answered 500")), "{shown}");
+        let folder = tempfile::tempdir().unwrap();
+        let listed = wrought(folder.path(), world.api().url(), &["webhook", "list"]).await.ended(0).text();
+        assert!(listed.contains("ops") && listed.contains("the receiver answered 500"), "{listed}");
         assert!(hook["behind"].as_u64().unwrap() > 0 && !hook["failing_since"].is_null(), "{shown}");
 
         // A kill in between, and a receiver that is back.
@@ -156,7 +159,7 @@ fn a_receiver_that_is_too_far_behind_is_told_how_many_events_it_missed() {
         node.deploy().await;
         assert!(began.elapsed() < std::time::Duration::from_secs(15), "nobody waits for a receiver: {:?}", began.elapsed());
         let newest = world.api().get("/wrought/v1/events").await.ok()["last"].as_u64().unwrap();
-        assert!(newest > 15, "{newest}");
+        assert!(newest > 9, "{newest}");
         until("events are skipped", async || {
             let shown = world.api().get("/wrought/v1/webhooks").await.ok();
             (shown["webhooks"][0]["skipped"].as_u64().unwrap() >= newest - 5).then_some(())

@@ -30,6 +30,10 @@ impl Conductor {
             ))
         };
         let operation = failed.ok_or_else(nothing)?.operation;
+        if operation.kind == Kind::Rescue {
+            let text = format!("The password of the rescue of node {id} is not kept: ask for `rescue` with a new one.");
+            return Err(Refusal::Conflict(text));
+        }
         let verb = verb_of(&operation, now.provision_state).ok_or_else(nothing)?;
         let skip = if from_start { Vec::new() } else { operation.finished.clone() };
         if operation.kind.cleans() || operation.kind == Kind::Service {
@@ -69,6 +73,11 @@ impl Conductor {
             "last_error": now.last_error,
         }))
     }
+}
+
+/// Whether [`Conductor::retry`] can ask for the operation again.
+pub(crate) fn can_be_retried(operation: &Operation, state: ProvisionState) -> bool {
+    operation.kind != Kind::Rescue && verb_of(operation, state).is_some()
 }
 
 /// The verb that asks for the operation again, if the state takes it, perhaps after `manage`.

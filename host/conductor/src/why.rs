@@ -9,6 +9,7 @@ use wrought_storage::FailedOperation;
 
 use crate::conductor::Conductor;
 use crate::contacts::Contact;
+use crate::retry::can_be_retried;
 use crate::{Refusal, convert};
 
 /// A driver call lasts no longer; what takes longer hangs.
@@ -224,7 +225,7 @@ fn shown_failure(node: &Node, failed: &FailedOperation) -> Value {
 fn at_rest(node: &Node, failed: Option<&FailedOperation>) -> Why {
     let state = node.provision_state;
     let mut next = Vec::new();
-    if let Some(FailedOperation { operation, .. }) = failed {
+    if let Some(FailedOperation { operation, .. }) = failed.filter(|failed| can_be_retried(&failed.operation, state)) {
         let after = operation.finished.last().map(|step| format!(", after {step}")).unwrap_or_default();
         next.push(format!("`wrought node retry {}` does the {} again{after}.", node.uuid, operation.kind.name()));
     }
