@@ -372,3 +372,18 @@ async fn maintenance_is_set_and_cleared() {
     let node = host.stored(node).await;
     assert_eq!((node.maintenance, node.maintenance_reason), (false, None));
 }
+
+#[tokio::test]
+async fn a_vendors_methods_are_called_by_path_or_by_query() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    let reply = host.call("PUT", "/v1/nodes/n/vendor_passthru/echo", "1.115", json!({"a": 1})).await.expect(200);
+    assert_eq!(reply.json(), json!({"http": "PUT", "body": {"a": 1}}));
+    let reply = host.get("/v1/nodes/n/vendor_passthru?method=echo").await.expect(200);
+    assert_eq!(reply.json(), json!({"http": "GET", "body": null}));
+    let reply = host.post("/v1/nodes/n/vendor_passthru?method=blink", json!({})).await.expect(202);
+    assert_eq!(reply.header("location"), format!("http://api.test/v1/nodes/{node}/states"));
+    host.post("/v1/nodes/n/vendor_passthru", json!({})).await.expect(400);
+    host.post("/v1/nodes/n/vendor_passthru/other", json!({})).await.expect(400);
+    host.post("/v1/nodes/none/vendor_passthru/echo", json!({})).await.expect(404);
+}
