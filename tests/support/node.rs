@@ -28,6 +28,12 @@ impl Node<'_> {
         self.world.api().get(&self.path("")).await.ok()
     }
 
+    /// The version of the first component of the firmware that a driver has reported, as the driver `stamp` writes its own there.
+    pub async fn stamp(&self) -> String {
+        let shown = self.world.api().get(&self.path("/firmware")).await.ok();
+        shown["firmware"][0]["current_version"].as_str().unwrap_or_default().to_owned()
+    }
+
     pub async fn state(&self) -> String {
         self.get().await["provision_state"].as_str().unwrap().to_owned()
     }

@@ -96,7 +96,7 @@ fn operations_end_on_the_version_that_they_began_with_while_versions_are_swapped
         let mut served = BTreeSet::new();
         for node in &nodes {
             let shown = node.get().await;
-            let stamped = shown["driver_internal_info"]["firmware_components"][0]["current_version"].as_str().unwrap().to_owned();
+            let stamped = node.stamp().await;
             let journal = api.get(&format!("/wrought/v1/journal/{}?detail=true", node.uuid)).await.ok();
             let calls: Vec<&Value> = journal["calls"].as_array().unwrap().iter().filter(|call| call["driver"] == "stamp").collect();
             let ran: BTreeSet<&str> = calls.iter().map(|call| call["digest"].as_str().unwrap()).collect();

@@ -38,7 +38,8 @@ async fn push(api: &Api, version: &str, mode: &str) -> String {
 }
 
 async fn stamped(node: &Node<'_>) -> String {
-    node.deploy().await["driver_internal_info"]["firmware_components"][0]["current_version"].as_str().unwrap().to_owned()
+    node.deploy().await;
+    node.stamp().await
 }
 
 #[test]
@@ -215,12 +216,9 @@ fn revoked_in_the_middle_of_fifty_operations_each_ends_in_its_failed_state_by_na
         assert!(told.contains("was revoked: it erases the wrong disk"), "{told}");
         // The nodes go on with another version.
         world.api().call(Method::PUT, &format!("/v1/nodes/{uuid}/states/provision"), &json!({"target": "active"})).await;
-        until("deployed by the version before", async || {
-            let node = world.api().get(&format!("/v1/nodes/{uuid}")).await.ok();
-            (node["provision_state"] == "active" && node["driver_internal_info"]["firmware_components"][0]["current_version"] == "1.0.0")
-                .then_some(())
-        })
-        .await;
+        let node = Node { world: &world, uuid: uuid.clone(), server: None };
+        until("deployed by the version before", async || (node.state().await == "active" && node.stamp().await == "1.0.0").then_some(()))
+            .await;
     });
 }
 
