@@ -82,8 +82,9 @@ impl Field {
             (Kind::Mandatory(_), Value::Null) => Err(Fault::invalid(format!("Missing mandatory parameter: {}", self.name))),
             (Kind::Bool(default), Value::Null) => Ok(Value::Bool(default)),
             (Kind::Number(_), Value::Null) => Ok(Value::from(0)),
-            (Kind::Number(most), value) => match value.as_u64() {
-                Some(number) if number <= u64::from(most) => Ok(value),
+            // The command line sends numbers as texts.
+            (Kind::Number(most), value) => match value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()) {
+                Some(number) if number <= u64::from(most) => Ok(Value::from(number)),
                 _ => Err(wrong(&format!("Expected a whole number from 0 to {most}."), &value)),
             },
             (Kind::Dict, Value::Null) => Ok(Value::Object(Map::new())),

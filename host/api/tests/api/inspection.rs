@@ -53,7 +53,7 @@ async fn findings_that_are_too_much_or_none_are_refused() {
 
 fn rule() -> Value {
     json!({
-        "description": "Dells have a class of their own", "priority": 100,
+        "description": "Dells have a class of their own", "priority": "100",
         "conditions": [{"op": "contains", "args": {"value": "{inventory[system_vendor][manufacturer]}", "regex": "(?i)dell"}},
             {"op": "eq", "args": {"values": ["{item}", 1]}, "loop": [1, 2]}],
         "actions": [{"op": "set-attribute", "args": {"path": "/resource_class", "value": "dell"}}],
