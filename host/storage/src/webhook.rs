@@ -54,6 +54,10 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn keep_webhooks(&self, names: Vec<String>) -> Result<(), StoreError> {
+        let known: Vec<String> = sqlx::query_scalar("SELECT name FROM webhooks").fetch_all(self.reads()).await?;
+        if known.iter().all(|name| names.contains(name)) {
+            return Ok(());
+        }
         self.write(move |db| {
             Box::pin(async move {
                 let mut query = QueryBuilder::new("DELETE FROM webhooks WHERE name NOT IN (''");

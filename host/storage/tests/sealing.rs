@@ -79,6 +79,7 @@ async fn what_may_hold_a_secret_is_in_no_file_of_the_folder() {
     let held = store.begin(&advance, stored.revision, "host", "u").await.unwrap();
     let operation = advance.next.operation.as_mut().unwrap();
     operation.principal.user = CANARY.into();
+    advance.failed = Some(Box::new(operation.clone()));
     let state = [("direct".parse().unwrap(), serde_json::json!({"operation": {"k": CANARY}, "node": {"k": CANARY}}))];
     let commit = Commit {
         advance: &advance,
@@ -90,6 +91,7 @@ async fn what_may_hold_a_secret_is_in_no_file_of_the_folder() {
         user: "u",
     };
     store.commit(commit).await.unwrap();
+    assert_eq!(store.failed_operation(id).await.unwrap().unwrap().operation.principal.user, CANARY);
     let session = AgentSession {
         token: CANARY.into(),
         pregenerated: false,
