@@ -8,15 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use wrought_domain::plan::{self, Offer, Policy};
 use wrought_domain::step::{Argument, ArgumentType, Children, PlanError};
-use wrought_domain::{Map, Step, StepCall};
+use wrought_domain::{Map, Runbook, RunbookStep, Step, StepCall};
 
 const INTERFACES: [&str; 8] = ["vendor", "power", "management", "firmware", "deploy", "bios", "raid", "network"];
 const NAMES: [&str; 6] = ["deploy", "erase", "apply", "update", "send_raw", "reboot"];
 const RESERVED: [&str; 5] = ["power_on", "power_off", "reboot", "hold", "wait"];
-const CASES: u32 = 700;
+const CASES: u32 = 1500;
 
 type Id = (String, String);
 
@@ -77,12 +79,27 @@ fn call(priority: impl Strategy<Value = Option<u32>>) -> impl Strategy<Value = S
     })
 }
 
-fn asked(max: usize) -> impl Strategy<Value = Vec<StepCall>> {
-    vec(call(Just(None)), 0..max)
+/// Calls, most of which name something that is offered.
+fn aimed(offered: &[Step], calls: Vec<(StepCall, usize)>) -> Vec<StepCall> {
+    let aim = |(call, at): (StepCall, usize)| match offered.get(at % (offered.len().max(1) + 1)) {
+        Some(step) => {
+            let fitting = if step.arguments.is_empty() { json!({}) } else { json!({"level": 2}) };
+            let args = if at % 5 == 0 { call.args } else { fitting.as_object().cloned().unwrap() };
+            StepCall { interface: step.interface.clone(), step: step.step.clone(), args, ..call }
+        }
+        None => call,
+    };
+    calls.into_iter().map(aim).collect()
 }
 
-fn with_priorities(max: usize) -> impl Strategy<Value = Vec<StepCall>> {
-    vec(call(select(&[0u32, 0, 10, 45, 80, 95][..]).prop_map(Some)), 0..max)
+type Calls = Vec<(StepCall, usize)>;
+
+fn asked(max: usize) -> impl Strategy<Value = Calls> {
+    vec((call(Just(None)), 0usize..100), 0..max)
+}
+
+fn with_priorities(max: usize) -> impl Strategy<Value = Calls> {
+    vec((call(select(&[0u32, 0, 10, 45, 80, 95][..]).prop_map(Some)), 0usize..100), 0..max)
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -243,6 +260,7 @@ proptest! {
     fn what_is_never_executed_is_in_no_plan_whoever_asks(
         offered in offered(), user in with_priorities(5), templates in with_priorities(4), manual in asked(5), policy in policy()
     ) {
+        let (user, templates, manual) = (aimed(&offered, user), aimed(&offered, templates), aimed(&offered, manual));
         let plans = [
             Ok(plan::automated(&offered, &policy)),
             Ok(plan::verification(&offered, &policy)),
@@ -257,6 +275,7 @@ proptest! {
 
     #[test]
     fn a_manual_plan_is_what_was_asked_for_or_an_error_that_is_true(offered in offered(), asked in asked(6), policy in policy()) {
+        let asked = aimed(&offered, asked);
         let mut faults: BTreeSet<&str> = asked.iter().flat_map(|call| faults_of(&offered, call, true)).collect();
         if asked.iter().any(|call| is_denied(&policy, &names(call))) {
             faults.insert("denied");
@@ -276,6 +295,7 @@ proptest! {
 
     #[test]
     fn the_machine_is_booted_for_steps_that_need_it_or_are_not_known(offered in offered(), asked in asked(4)) {
+        let asked = aimed(&offered, asked);
         let needed = asked.iter().filter(|call| !needs_no_offer(call)).any(|call| {
             offered.iter().find(|step| id(step) == names(call)).is_none_or(|step| step.requires_ramdisk)
         });
@@ -286,6 +306,7 @@ proptest! {
     fn a_plan_of_a_deployment_is_the_models(
         offered in offered(), user in with_priorities(5), templates in with_priorities(4), policy in policy(), complete in any::<bool>()
     ) {
+        let (user, templates) = (aimed(&offered, user), aimed(&offered, templates));
         let faults = faults_of_deployment(&offered, &user, &templates, &policy, complete);
         match plan::deployment(&offered, &user, &templates, &policy, complete) {
             Err(error) => prop_assert!(faults.contains(kind(&error)), "{} is not among {:?}", error, faults),
@@ -323,14 +344,15 @@ proptest! {
     fn what_agents_offer_later_only_adds_to_a_plan(
         early in offered(), late in offered(), user in with_priorities(4), templates in with_priorities(3), policy in policy()
     ) {
+        let (user, templates) = (aimed(&late, user), aimed(&early, templates));
         let mut all = early.clone();
         all.extend(late.into_iter().filter(|step| !early.iter().any(|known| id(known) == id(step))));
         let before = plan::deployment(&early, &user, &templates, &policy, false);
         let after = plan::deployment(&all, &user, &templates, &policy, true);
         if let (Ok(before), Ok(after)) = (before, after) {
-            let kept: Vec<(u32, Id)> =
-                found(&after).into_iter().filter(|step| found(&before).contains(step)).collect();
-            prop_assert_eq!(kept, found(&before));
+            let told = |plan: &[Step]| plan.iter().map(|step| (step.priority, id(step), step.children.is_some())).collect::<Vec<_>>();
+            let kept: Vec<_> = told(&after).into_iter().filter(|step| told(&before).contains(step)).collect();
+            prop_assert_eq!(kept, told(&before));
         }
     }
 
@@ -372,4 +394,88 @@ proptest! {
             }
         }
     }
+
+    /// All at once: several drivers, a base among them, templates, the user, the operator's rules.
+    #[test]
+    fn every_step_of_a_whole_composition_comes_from_whom_the_model_says(
+        own in offered(), base in offered(), of_raid in offered(), user in with_priorities(4), templates in with_priorities(3),
+        policy in policy(), automatic in any::<bool>()
+    ) {
+        let offer = |driver: &str, interface: &str, steps: &[Step]| Offer {
+            driver: driver.parse().unwrap(), interfaces: vec![interface.to_owned()], steps: steps.to_vec(),
+        };
+        let merged = plan::merged(&[offer("own", "deploy", &own), offer("base", "deploy", &base), offer("raid-x", "raid", &of_raid)]);
+        let (user, templates) = (aimed(&merged, user), aimed(&merged, templates));
+        let planned = if automatic { Ok(plan::automated(&merged, &policy)) } else { plan::deployment(&merged, &user, &templates, &policy, true) };
+        let Ok(planned) = planned else { return Ok(()) };
+        let asks = |id: &Id, list: &[StepCall]| list.iter().find(|call| names(call) == *id && call.children.is_none()).cloned();
+        let has = |id: &Id, steps: &[Step]| steps.iter().find(|step| self::id(step) == *id).cloned();
+        for interface in INTERFACES {
+            for name in NAMES {
+                let id = (interface.to_owned(), name.to_owned());
+                // Who executes it, and with what priority it is offered.
+                let by_raid = if interface == "raid" { has(&id, &of_raid).map(|step| ("raid-x", step)) } else { None };
+                let offered = by_raid.or(has(&id, &own).map(|step| ("own", step))).or(has(&id, &base).map(|step| ("base", step)));
+                let offered = offered.filter(|_| !is_denied(&policy, &id)).map(|(who, step)| (who, ruled(&policy, &step)));
+                let word = if automatic { None } else { asks(&id, &user).or(asks(&id, &templates)) };
+                let expected = match (&offered, word) {
+                    _ if RESERVED.contains(&name) && !automatic => continue,
+                    (Some((who, _)), Some(call)) => Some((*who, call.priority.unwrap())),
+                    (Some((who, priority)), None) => Some((*who, *priority)),
+                    (None, _) => None,
+                };
+                let expected = expected.filter(|(_, priority)| *priority > 0);
+                let there: Vec<(&str, u32)> = planned
+                    .iter()
+                    .filter(|step| self::id(step) == id && step.children.is_none())
+                    .map(|step| (step.offered_by.as_ref().unwrap().as_str(), step.priority))
+                    .collect();
+                prop_assert_eq!(there, expected.into_iter().collect::<Vec<_>>(), "{}", dotted(&id));
+            }
+        }
+    }
+
+    /// A runbook is the manual plan of its steps by their order.
+    #[test]
+    fn a_runbook_gives_the_plan_that_its_order_says(offered in offered(), calls in asked(6), orders in vec(0u32..4, 6), policy in policy()) {
+        let calls = aimed(&offered, calls);
+        let steps: Vec<RunbookStep> = calls.iter().cloned().zip(orders).map(|(call, order)| RunbookStep { call, order }).collect();
+        let runbook = Runbook {
+            uuid: uuid::Uuid::nil(), name: "book".into(), steps: steps.clone(), disable_ramdisk: false, extra: Map::new(), public: false,
+            owner: None, description: None, traits: Vec::new(), created_at: jiff::Timestamp::UNIX_EPOCH, updated_at: None,
+        };
+        // The lowest place first, and among equal places the one named first.
+        let mut expected = Vec::new();
+        for place in 0..4 {
+            expected.extend(steps.iter().filter(|step| step.order == place).map(|step| step.call.clone()));
+        }
+        prop_assert_eq!(&runbook.calls(), &expected);
+        let by_runbook = plan::manual(&offered, &runbook.calls(), &policy);
+        let by_hand = plan::manual(&offered, &expected, &policy);
+        prop_assert_eq!(by_runbook.is_ok(), by_hand.is_ok());
+        if let Ok(planned) = by_runbook {
+            prop_assert_eq!(planned.iter().map(id).collect::<Vec<_>>(), expected.iter().map(names).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// What is tried is neither mostly refused nor mostly trivial.
+#[test]
+fn the_generated_compositions_are_worth_trying() {
+    let mut runner = TestRunner::deterministic();
+    let compositions = (offered(), with_priorities(5), with_priorities(4), policy());
+    let (mut accepted, mut refused, mut changed) = (0, 0, 0);
+    for _ in 0..CASES {
+        let (offered, user, templates, policy) = compositions.new_tree(&mut runner).unwrap().current();
+        let (user, templates) = (aimed(&offered, user), aimed(&offered, templates));
+        match plan::deployment(&offered, &user, &templates, &policy, true) {
+            Ok(planned) => {
+                accepted += 1;
+                let bare = plan::deployment(&offered, &[], &[], &Policy::default(), true).unwrap();
+                changed += u32::from(found(&planned) != found(&bare));
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(accepted >= 300 && refused >= 300 && changed >= 200, "{accepted} accepted, {changed} of them changed, {refused} refused");
 }
