@@ -30,9 +30,10 @@ def head(disk: pathlib.Path, size: int) -> bytes:
 
 
 class Agent(Process):
-    """One boot of the agent. `folder` is the only one that it may write to; `disk` is its disk."""
+    """One boot of the agent. `folder` is the only one that it may write to; `disk` is its disk. With `inspects` its image says
+    where to post what it finds."""
 
-    def __init__(self, api_url: str, folder: pathlib.Path, disk: pathlib.Path, name: str = "agent"):
+    def __init__(self, api_url: str, folder: pathlib.Path, disk: pathlib.Path, name: str = "agent", inspects: bool = False):
         folder.mkdir(parents=True, exist_ok=True)
         # The agent truncates the disk when it writes an image, as it opens a device: a booting machine has a whole disk again.
         with disk.open("ab") as file:
@@ -56,6 +57,7 @@ disk_wait_attempts = 1
 disk_wait_delay = 0
 image_download_connection_retries = 1
 image_download_connection_retry_interval = 1
+{f"inspection_callback_url = {api_url}/v1/continue_inspection" if inspects else ""}
 """)
         environment = CACHE / "agent-venv"
         python = (environment / "bin" / "python").resolve()

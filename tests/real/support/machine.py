@@ -19,7 +19,8 @@ TICK_SECONDS = 0.2
 class Machine:
     """Boots the agent from the ramdisk, ends it when the power goes, and goes off when the agent says so."""
 
-    def __init__(self, api_url: str, folder: pathlib.Path, disk: pathlib.Path, power_off: Callable[[], None]):
+    def __init__(self, api_url: str, folder: pathlib.Path, disk: pathlib.Path, power_off: Callable[[], None], inspects: bool = False):
+        self.inspects = inspects
         self.api_url, self.folder, self.disk, self.power_off = api_url, folder, disk, power_off
         self.agents: list[Agent] = []
         self.running: Agent | None = None
@@ -35,7 +36,7 @@ class Machine:
         self.unplug()
         if ramdisk:
             number = len(self.agents) + 1
-            self.running = Agent(self.api_url, self.folder / f"agent-{number}", self.disk, f"agent-{number}")
+            self.running = Agent(self.api_url, self.folder / f"agent-{number}", self.disk, f"agent-{number}", self.inspects)
             self.agents.append(self.running)
 
     def unplug(self) -> None:
@@ -64,9 +65,9 @@ class Machine:
 class SimulatedController(Machine):
     """A server of the simulator, whose own agent finds no node and is ignored, because the node's port has another MAC."""
 
-    def __init__(self, simulator: Simulator, index: int, api_url: str, folder: pathlib.Path, disk: pathlib.Path):
+    def __init__(self, simulator: Simulator, index: int, api_url: str, folder: pathlib.Path, disk: pathlib.Path, inspects: bool = False):
         self.simulator, self.index, self.boots = simulator, index, 0
-        super().__init__(api_url, folder, disk, self._shut_down)
+        super().__init__(api_url, folder, disk, self._shut_down, inspects)
         self.thread.start()
 
     def observe(self) -> None:
