@@ -42,6 +42,7 @@ mod sealed;
 mod secrets;
 mod service;
 mod signed_urls;
+mod step_rules;
 mod swap;
 mod templates;
 mod unlock;
