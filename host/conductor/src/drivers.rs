@@ -12,6 +12,7 @@ use wrought_storage::{Decision, DriverStatus, DriverVersion, StoreError};
 
 use crate::audit::{done, object_of};
 use crate::conductor::Conductor;
+use crate::selection::AUTODETECT;
 use crate::uploads;
 use crate::{Refusal, convert};
 
@@ -152,7 +153,7 @@ impl Conductor {
         Ok(document)
     }
 
-    /// The active drivers that can be a node's `deploy_interface`.
+    /// What can be a node's `deploy_interface`: the active drivers that deploy, and `autodetect`.
     pub fn deploy_interfaces(&self) -> Vec<String> {
         let generation = self.0.catalog.current();
         let usable = generation.drivers.keys().filter(|name| {
@@ -160,7 +161,7 @@ impl Conductor {
                 .chain(name)
                 .is_ok_and(|chain| wrought_drivers::serving(&chain, wrought_domain::Function::ExecuteDeployStep).is_some())
         });
-        usable.map(ToString::to_string).collect()
+        usable.map(ToString::to_string).chain([AUTODETECT.to_owned()]).collect()
     }
 
     pub(crate) async fn versions_of(&self, name: &DriverName) -> Result<Vec<DriverVersion>, Refusal> {

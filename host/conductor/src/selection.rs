@@ -13,7 +13,7 @@ use crate::conductor::Conductor;
 use crate::{Refusal, convert};
 
 /// The deploy interface that lets the host choose.
-const AUTODETECT: &str = "autodetect";
+pub(crate) const AUTODETECT: &str = "autodetect";
 
 /// Key of `driver_internal_info`: the driver that `autodetect` chose for the instance on the machine.
 pub(crate) const DETECTED: &str = "detected_deploy_interface";
