@@ -137,3 +137,41 @@ fn a_node_that_nobody_can_rescue_refuses_at_once() {
         assert_eq!(node.state().await, "active");
     });
 }
+
+#[test]
+fn a_controller_that_refuses_is_named_and_the_way_back_stays_open() {
+    run(async {
+        let world = Shared::world().await;
+        let node = deployed(&world).await;
+        rescue(&node).await;
+        node.reach("rescue").await;
+        node.set_faults(Faults { bmc_status: Some(400), ..Faults::default() });
+        let answer = node.ask(json!({"target": "unrescue"})).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let failed = node.reach("unrescue failed").await;
+        assert!(!failed["last_error"].as_str().unwrap().is_empty(), "{failed}");
+        node.set_faults(Faults::default());
+        node.provision("unrescue").await;
+        assert_eq!(node.reach("active").await["last_error"], Value::Null);
+    });
+}
+
+#[test]
+fn an_abort_whose_clean_up_fails_leaves_a_node_that_needs_a_look() {
+    run(async {
+        let world = Shared::world().await;
+        let node = deployed(&world).await;
+        node.set_faults(Faults { vanish_on_boot: true, ..Faults::default() });
+        rescue(&node).await;
+        node.pass("rescue wait").await;
+        // Waits for the agent, with all that had to be asked of the controller behind it.
+        until("the machine is on", async || (machine(&node).power_state == PowerState::On).then_some(())).await;
+        node.left_alone().await;
+        node.set_faults(Faults { vanish_on_boot: true, bmc_status: Some(400), ..Faults::default() });
+        node.provision("abort").await;
+        let failed = node.reach("rescue failed").await;
+        assert_eq!((&failed["maintenance"], &failed["fault"]), (&json!(true), &json!("rescue abort failure")), "{failed}");
+        let error = failed["last_error"].as_str().unwrap();
+        assert!(error.contains("aborted"), "{error}");
+    });
+}
