@@ -35,7 +35,10 @@ fn a_cleaning_goes_on_after_its_last_finished_step() {
         assert!(error.contains("erase_pstore") && error.contains("Next: "), "what, where and what next: {error}");
         let history = world.api().get(&node.path("/history?detail=true")).await.ok();
         assert!(
-            history["history"].as_array().unwrap().iter().any(|entry| entry["event"].as_str().unwrap_or_default().contains("erase_pstore")),
+            history["history"].as_array().unwrap().iter().any(|entry| {
+                let event = entry["event"].as_str().unwrap_or_default();
+                event.contains("erase_pstore") && event.contains("Next: ")
+            }),
             "{history}"
         );
 

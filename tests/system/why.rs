@@ -63,6 +63,25 @@ fn a_deployment_that_waits_tells_for_what_how_long_and_when_the_machine_was_hear
 }
 
 #[test]
+fn a_hold_tells_who_must_let_go() {
+    run(async {
+        let world = Shared::world().await;
+        let node = world.fake("fake", json!({})).await;
+        node.provision("manage").await;
+        node.reach("manageable").await;
+        let steps = json!([{"interface": "deploy", "step": "hold"}, {"interface": "bios", "step": "factory_reset"}]);
+        assert_eq!(node.ask(json!({"target": "clean", "clean_steps": steps})).await.status, 202);
+        node.pass("clean hold").await;
+        let holds = why(&node).await;
+        assert!(holds["what"].as_str().unwrap().contains("waits for an operator to say `unhold`"), "{holds}");
+        assert!(holds["until"].is_null() && next(&holds).contains("`unhold` goes on"), "{holds}");
+        assert_eq!((&holds["operation"]["step_number"], &holds["operation"]["steps"]), (&json!(1), &json!(2)), "{holds}");
+        node.provision("unhold").await;
+        node.reach("manageable").await;
+    });
+}
+
+#[test]
 fn a_queued_deployment_knows_its_place_and_is_taken_out_of_the_queue() {
     run(async {
         let host = HostConfig { conductor: "max_concurrent_deploy = 1\n", ..HostConfig::default() };

@@ -240,7 +240,9 @@ async fn wait(client: &Client, asked: &[Value]) -> anyhow::Result<Vec<Value>> {
     let progress = Progress::new("at rest", open.len());
     let mut ended: BTreeMap<String, Value> = BTreeMap::new();
     while !open.is_empty() {
+        let looked = Instant::now();
         let nodes = list(client, FIELDS, "").await.context("waiting for the nodes")?;
+        let took = looked.elapsed();
         let there: HashSet<&str> = nodes.iter().map(|node| text(node, "uuid")).collect();
         // Somebody deleted it.
         open.retain(|uuid| there.contains(uuid.as_str()));
@@ -256,7 +258,8 @@ async fn wait(client: &Client, asked: &[Value]) -> anyhow::Result<Vec<Value>> {
         let failed = ended.values().filter(|node| is_failed(node)).count();
         progress.step(ended.len().saturating_sub(failed), failed);
         if !open.is_empty() {
-            tokio::time::sleep(LOOK).await;
+            // A fleet whose list takes long is looked at more rarely.
+            tokio::time::sleep(LOOK.max(took * 4)).await;
         }
     }
     progress.end();

@@ -1,6 +1,6 @@
 //! `wrought node events`: what happened to a node, or to all, and what happens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
@@ -49,6 +49,7 @@ impl Events {
         let mut last = self.print(&answer)?;
         let mut away = false;
         loop {
+            let asked = Instant::now();
             match client.get(&format!("{path}&after={last}&wait={WAIT}")).await {
                 Ok(answer) => {
                     if away {
@@ -59,6 +60,10 @@ impl Events {
                         output::complain(&format!("{dropped} events are not kept any more"));
                     }
                     last = self.print(&answer)?.max(last);
+                    // A host on which too many wait answers at once.
+                    if events(&answer).is_empty() && asked.elapsed() < AWAY {
+                        tokio::time::sleep(AWAY).await;
+                    }
                 }
                 Err(error @ ClientError::Unreachable { .. }) => {
                     if !away {
