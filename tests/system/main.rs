@@ -43,6 +43,7 @@ mod sealed;
 mod secrets;
 mod service;
 mod signed_urls;
+mod step_drivers;
 mod step_rules;
 mod swap;
 mod templates;

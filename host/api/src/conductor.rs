@@ -112,6 +112,10 @@ impl Service for Conductor {
         self.deploy_interfaces()
     }
 
+    fn interface_drivers(&self, interface: &str) -> Vec<String> {
+        self.interface_drivers(interface)
+    }
+
     fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>> {
         self.driver_properties(hardware_type)
     }

@@ -95,6 +95,9 @@ pub trait Service: Send + Sync {
     /// The active drivers that can be a node's `deploy_interface`.
     fn deploy_interfaces(&self) -> Vec<String>;
 
+    /// The active drivers that another interface of a node, such as `raid`, may name.
+    fn interface_drivers(&self, interface: &str) -> Vec<String>;
+
     /// The keys of `driver_info` that a hardware type knows, with their descriptions.
     fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>>;
 

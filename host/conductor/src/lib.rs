@@ -31,6 +31,7 @@ mod gate;
 mod grants;
 mod house;
 mod inspection;
+mod interfaces;
 mod journal;
 mod journal_reader;
 mod limits;

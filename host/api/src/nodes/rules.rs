@@ -79,7 +79,15 @@ pub(crate) fn hardware(node: &Node) -> Result<HardwareType, Fault> {
 pub(crate) fn implementations(call: &Call, hardware: &HardwareType, interface: &str) -> Vec<String> {
     match interface {
         "deploy" => call.api.service.deploy_interfaces(),
-        other => hardware.implementations(other).iter().map(|name| (*name).to_owned()).collect(),
+        other => {
+            let mut known: Vec<String> = hardware.implementations(other).iter().map(|name| (*name).to_owned()).collect();
+            for driver in call.api.service.interface_drivers(other) {
+                if !known.contains(&driver) {
+                    known.push(driver);
+                }
+            }
+            known
+        }
     }
 }
 

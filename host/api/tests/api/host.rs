@@ -202,6 +202,10 @@ impl Service for Conductor {
         vec!["acme".into(), "direct".into(), "fake".into()]
     }
 
+    fn interface_drivers(&self, interface: &str) -> Vec<String> {
+        if interface == "raid" { vec!["acme-raid".into()] } else { Vec::new() }
+    }
+
     fn driver_properties(&self, hardware_type: &str) -> Option<Vec<(String, String)>> {
         (hardware_type == "redfish").then(|| vec![("redfish_address".into(), "The URL of the controller. Required.".into())])
     }

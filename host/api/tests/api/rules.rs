@@ -152,6 +152,19 @@ async fn protection_and_retirement_begin_where_they_mean_something() {
 }
 
 #[tokio::test]
+async fn an_interface_names_what_the_hardware_type_knows_or_a_driver_that_serves_it() {
+    let host = Host::new().await;
+    host.enroll("n").await;
+    let changed = host.patch("/v1/nodes/n", set("/raid_interface", "acme-raid")).await.expect(200).json();
+    assert_eq!(changed["raid_interface"], "acme-raid");
+    for (path, name) in [("/bios_interface", "acme-raid"), ("/raid_interface", "direct"), ("/power_interface", "acme")] {
+        let refused = host.patch("/v1/nodes/n", set(path, name)).await.expect(400);
+        assert!(refused.fault().contains("Could not find the"), "{}", refused.fault());
+    }
+    assert_eq!(host.patch("/v1/nodes/n", json!([{"op": "remove", "path": "/raid_interface"}])).await.json()["raid_interface"], "no-raid");
+}
+
+#[tokio::test]
 async fn power_is_left_alone_while_a_node_is_cleaned() {
     let host = Host::new().await;
     let node = host.enroll("n").await;
