@@ -219,10 +219,7 @@ fn findings_that_nobody_waits_for_are_not_found_a_node_for() {
 #[test]
 fn a_host_that_is_killed_while_the_machine_boots_takes_the_findings_afterwards() {
     run(async {
-        let fleet = |options: &mut wrought_simulator::Options| {
-            options.boot_delay = 0.5;
-            options.lookup_retry = 2.0;
-        };
+        let fleet = |options: &mut wrought_simulator::Options| options.boot_delay = 0.5;
         let mut world = World::new(Setup { servers: 1, fleet, ..Setup::default() }).await;
         let uuid = {
             let node = manageable(&world, "agent").await;

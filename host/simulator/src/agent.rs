@@ -126,7 +126,8 @@ async fn inspect(fleet: &Shared, node: &Node, ironic: &Ironic<'_>, rng: &mut Std
             Err(AskError::Status(status)) if status.is_client_error() && status != StatusCode::CONFLICT => return None,
             Err(error) => tracing::debug!(node = node.index, %error, "inspection"),
         }
-        tokio::time::sleep(fleet.timing.lookup_retry.mul_f64(rng.random_range(1.0..2.0))).await;
+        // A real agent waits 5 to 30 s here, and 1 s and more between lookups.
+        tokio::time::sleep(fleet.timing.lookup_retry.mul_f64(rng.random_range(10.0..20.0))).await;
     }
     None
 }
