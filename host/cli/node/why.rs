@@ -23,7 +23,7 @@ fn told(why: &Value, now: Timestamp) -> String {
             lines.push(format!("  {key:14}{value}"));
         }
     };
-    let target = text("/target_provision_state").map(|target| format!(", on its way to {target}")).unwrap_or_default();
+    let target = text("/target_provision_state").map(|target| format!(", target {target}")).unwrap_or_default();
     let maintenance = if why.get("maintenance") == Some(&Value::Bool(true)) { ", in maintenance" } else { "" };
     let power = text("/power_state").map(|power| format!(", {power}")).unwrap_or_default();
     line("node", Some(format!("{} {}", text("/name").unwrap_or_default(), text("/node").unwrap_or_default()).trim().to_owned()));
@@ -91,7 +91,7 @@ mod tests {
         let expected = [
             "deploy waits for the agent to boot and to call",
             "  node          n1 u",
-            "  state         wait call-back, on its way to active, power on",
+            "  state         wait call-back, target active, power on",
             "  since         1 min 0 s ago (1970-01-01T00:00:00Z)",
             "  until         in 29 min 0 s (1970-01-01T00:30:00Z)",
             "  last contact  controller 1.0 s ago (1970-01-01T00:00:59Z)",

@@ -33,7 +33,7 @@ impl Conductor {
     pub async fn why(&self, who: &Principal, node: &str) -> Result<Value, Refusal> {
         let id = self.find_node(who, node).await?;
         let node = self.node(who, id).await?.value;
-        let operation = self.0.store.operation(id).await.map_err(convert::refusal)?;
+        let operation = self.operation_now(id).await?;
         let failed = match operation {
             Some(_) => None,
             None => self.0.store.failed_operation(id).await.map_err(convert::refusal)?,
@@ -66,6 +66,16 @@ impl Conductor {
             "failed": failed.as_ref().map(|failed| shown_failure(&node, failed)),
             "next": why.next,
         }))
+    }
+
+    /// The operation of a node with the times of its tests, which are not stored, unless an event is being handled just now.
+    async fn operation_now(&self, id: NodeId) -> Result<Option<Operation>, Refusal> {
+        let gate = self.gate(id);
+        let held = gate.try_lock().ok().and_then(|inside| inside.held.as_ref().map(|held| held.operation.clone()));
+        match held {
+            Some(operation) => Ok(Some(operation)),
+            None => self.0.store.operation(id).await.map_err(convert::refusal),
+        }
     }
 
     async fn at_work(
