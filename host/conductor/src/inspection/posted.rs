@@ -91,8 +91,14 @@ impl Conductor {
     }
 }
 
+/// An agent may be quicker than the host, which has just been started again: what it posts before the wait has begun counts, too,
+/// where it is the agent that inspects.
 fn waits(node: &Node) -> bool {
-    node.provision_state == ProvisionState::InspectWait
+    match node.provision_state {
+        ProvisionState::InspectWait => true,
+        ProvisionState::Inspecting => node.interfaces.inspect == "agent",
+        _ => false,
+    }
 }
 
 /// The host of the node's controller.

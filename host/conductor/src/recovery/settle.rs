@@ -123,8 +123,11 @@ impl NodeWorld {
 
     async fn look_at_agent(&self, entry: &Entry) -> Seen {
         let name = match entry.function.as_str() {
-            "agent.run-step" if entry.args.get(0) == Some(&json!("Clean")) => "execute_clean_step",
-            "agent.run-step" => "execute_deploy_step",
+            "agent.run-step" => match entry.args.get(0).and_then(Value::as_str) {
+                Some("Clean") => "execute_clean_step",
+                Some("Service") => "execute_service_step",
+                _ => "execute_deploy_step",
+            },
             _ => entry.args.get(0).and_then(Value::as_str).and_then(|name| name.rsplit('.').next()).unwrap_or_default(),
         };
         let (started_at, commands) = match self.agent_commands().await {
