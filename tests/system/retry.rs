@@ -63,6 +63,34 @@ fn a_cleaning_goes_on_after_its_last_finished_step() {
 }
 
 #[test]
+fn a_deployment_writes_its_image_once_more_only_when_another_one_is_asked_for() {
+    run(async {
+        let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let node = world.available().await;
+        let fails = || Faults { failing_step: Some("inject_files".into()), ..Faults::default() };
+        node.set_faults(fails());
+        let steps = json!([{"interface": "deploy", "step": "inject_files", "priority": 70, "args": {"files": []}}]);
+        let answer = node.ask(json!({"target": "active", "deploy_steps": steps})).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let failed = node.reach("deploy failed").await;
+        assert!(failed["last_error"].as_str().unwrap().contains("inject_files"), "{failed}");
+        assert_eq!(node.counts().image_writes, 1);
+
+        let again = retry(&node, json!({})).await.ok();
+        assert!(again["skipped"].as_array().unwrap().contains(&json!("deploy.write_image")), "{again}");
+        node.reach("deploy failed").await;
+        assert_eq!(node.counts().image_writes, 1, "it is on the disk");
+
+        node.patch("/instance_info/image_properties", json!({"os": "another"})).await;
+        node.set_faults(Faults::default());
+        let again = retry(&node, json!({})).await.ok();
+        assert_eq!((&again["skipped"], &again["changed"]), (&json!([]), &json!(true)));
+        node.reach("active").await;
+        assert_eq!((node.counts().image_writes, started(&node, "deploy.inject_files").await), (2, 3));
+    });
+}
+
+#[test]
 fn many_nodes_that_failed_for_one_reason_are_found_retried_and_undeployed_at_a_rate() {
     run(async {
         let world = World::new(Setup { servers: 3, ..Setup::default() }).await;

@@ -122,6 +122,16 @@ impl Action {
     }
 }
 
+/// How much of a retry is done already, for people.
+fn skipping(answer: &Value) -> String {
+    let skipped = answer.get("skipped").and_then(Value::as_array).map_or(0, Vec::len);
+    match (skipped, answer.get("changed") == Some(&Value::Bool(true))) {
+        (_, true) => ", all steps, because the node was changed since it failed".to_owned(),
+        (0, _) => String::new(),
+        (skipped, _) => format!(", without {skipped} steps that are done"),
+    }
+}
+
 fn text<'v>(node: &'v Value, key: &str) -> &'v str {
     node.get(key).and_then(Value::as_str).unwrap_or_default()
 }
@@ -183,7 +193,7 @@ pub async fn run(action: Action, which: Which, how: How) -> anyhow::Result<()> {
         due = Instant::now().max(due) + how.rate.spacing;
         match action.ask(&client, text(node, "uuid")).await {
             Ok(answer) => {
-                progress.line(&format!("{}: {}", name(node), text(&answer, "verb")));
+                progress.line(&format!("{}: {}{}", name(node), text(&answer, "verb"), skipping(&answer)));
                 asked.push(json!({
                     "node": text(node, "uuid"), "name": node.get("name"), "verb": answer.get("verb"),
                     "skipped": answer.get("skipped").cloned().unwrap_or_else(|| json!([])),

@@ -12,7 +12,7 @@ const OWN_FAULTS: [&str; 2] = ["clean failure", "service failure"];
 
 impl Conductor {
     /// Begins the operation again that failed last on a node (UUID or name). Steps that it finished are not executed again, but for
-    /// erasures; with `from_start` all are.
+    /// erasures; with `from_start`, and when what it is done with was changed since, all are.
     ///
     /// # Errors
     /// [`Refusal::Conflict`] when nothing failed that could be asked for again; else as the verb itself is refused.
@@ -29,19 +29,22 @@ impl Conductor {
                 now.provision_state
             ))
         };
-        let operation = failed.ok_or_else(nothing)?.operation;
+        let failed = failed.ok_or_else(nothing)?;
+        // Who changed what is deployed does not want the rest of something else.
+        let changed = !failed.still_fits(&now);
+        let operation = failed.operation;
         if operation.kind == Kind::Rescue {
             let text = format!("The password of the rescue of node {id} is not kept: ask for `rescue` with a new one.");
             return Err(Refusal::Conflict(text));
         }
         let verb = verb_of(&operation, now.provision_state).ok_or_else(nothing)?;
-        let skip = if from_start { Vec::new() } else { operation.finished.clone() };
+        let skip = if from_start || changed { Vec::new() } else { operation.finished.clone() };
         if operation.kind.cleans() || operation.kind == Kind::Service {
             self.make_ready(who, &now).await?;
         }
         let request = request_of(operation, skip.clone());
         self.provision(who, id, verb, request).await?;
-        Ok(json!({ "node": id, "verb": verb.to_string(), "skipped": skip }))
+        Ok(json!({ "node": id, "verb": verb.to_string(), "skipped": skip, "changed": changed }))
     }
 
     /// Takes away what the failure of a cleaning or a service left on the node.

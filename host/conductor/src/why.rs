@@ -220,7 +220,7 @@ fn shown(operation: &Operation) -> Value {
 }
 
 fn shown_failure(node: &Node, failed: &FailedOperation) -> Value {
-    let FailedOperation { at, operation } = failed;
+    let FailedOperation { at, operation, .. } = failed;
     json!({
         "operation": operation.id,
         "verb": operation.kind.name(),

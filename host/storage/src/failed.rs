@@ -1,11 +1,14 @@
 //! The operation that failed last on a node: what a retry goes on with.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
-use wrought_domain::NodeId;
+use serde::{Deserialize, Serialize};
+use wrought_domain::{Digest, Node, NodeId};
 use wrought_engine::Operation;
 
 use crate::document::Table;
 use crate::script::Script;
+use crate::seal::KeyRing;
 use crate::{Store, StoreError, document};
 
 /// An operation that failed.
@@ -15,18 +18,44 @@ pub struct FailedOperation {
     pub at: Timestamp,
     /// As it was when it failed.
     pub operation: Operation,
+    /// Of what it was done with: the node's instance, interfaces and `driver_info`.
+    inputs: Option<Digest>,
 }
 
-/// Keeps it in place of the former.
-pub(crate) fn put(script: &mut Script, node: NodeId, doc: Vec<u8>) {
+impl FailedOperation {
+    /// Whether the node asks for the same as when the operation failed, so that what it finished is what would be done again.
+    pub fn still_fits(&self, node: &Node) -> bool {
+        self.inputs.is_some() && self.inputs == inputs(node)
+    }
+}
+
+/// What is kept, as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Kept<O> {
+    operation: O,
+    inputs: Option<Digest>,
+}
+
+fn inputs(node: &Node) -> Option<Digest> {
+    let told =
+        (&node.driver, &node.interfaces, &node.instance_uuid, &node.instance_info, &node.driver_info, &node.traits, &node.raid_config);
+    let hash = digest(&SHA256, &serde_json::to_vec(&told).ok()?);
+    Some(Digest::from_sha256(hash.as_ref().try_into().ok()?))
+}
+
+/// Keeps it in place of the former; `node` is as the failure leaves it.
+pub(crate) fn put(script: &mut Script, keys: &KeyRing, node: &Node, operation: &Operation) -> Result<(), StoreError> {
+    let kept = Kept { operation, inputs: inputs(node) };
+    let doc = document::seal(keys, Table::FailedOperations, node.uuid, &kept)?;
     script
         .add(
             "INSERT INTO failed_operations (node, failed_at, doc) VALUES (?, ?, ?) \
              ON CONFLICT (node) DO UPDATE SET failed_at = excluded.failed_at, doc = excluded.doc",
         )
-        .bind(node.to_string())
+        .bind(node.uuid.to_string())
         .bind(Timestamp::now().as_microsecond())
         .bind(doc);
+    Ok(())
 }
 
 /// Forgets it: another operation begins.
@@ -43,7 +72,7 @@ impl Store {
         let query = sqlx::query_as("SELECT failed_at, doc FROM failed_operations WHERE node = $1").bind(node.to_string());
         let found: Option<(i64, Vec<u8>)> = query.fetch_optional(self.reads()).await?;
         let Some((at, doc)) = found else { return Ok(None) };
-        let operation = document::open(self.keys(), Table::FailedOperations, node, &doc)?;
-        Ok(Some(FailedOperation { at: document::moment(at), operation }))
+        let Kept { operation, inputs } = document::open(self.keys(), Table::FailedOperations, node, &doc)?;
+        Ok(Some(FailedOperation { at: document::moment(at), operation, inputs }))
     }
 }

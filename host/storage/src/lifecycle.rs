@@ -197,7 +197,7 @@ impl Store {
         event::insert(&mut script, id, event::of_operation(&advance.events, &node, user));
         event::insert(&mut script, id, event::changes(was, &node, user));
         if let Some(operation) = advance.failed.as_ref().filter(|operation| operation.kind.moves()) {
-            failed::put(&mut script, id, document::seal(&keys, Table::FailedOperations, id, operation)?);
+            failed::put(&mut script, &keys, &node, operation)?;
         }
         for write in journal {
             journal::put(&mut script, write, fence);
