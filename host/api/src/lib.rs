@@ -87,8 +87,8 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
     finish(routes, service, config)
 }
 
-/// What agents need and nothing else: the version documents, lookup, heartbeat, and the
-/// artifacts that drivers hand on. For an address on the provisioning network.
+/// What agents need and nothing else: the version documents, lookup, heartbeat, what inspections
+/// post, and the artifacts that drivers hand on. For an address on the provisioning network.
 pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
     finish(agent_routes::routes().merge(wrought_artifacts::public_routes()), service, config)
 }

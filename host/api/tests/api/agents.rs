@@ -88,4 +88,5 @@ async fn the_agents_routes_can_be_disabled() {
     let host = Host::with(ApiConfig { enable_ramdisk_endpoints: false, ..ApiConfig::default() }).await;
     host.get("/v1/lookup?addresses=52:54:00:00:00:09").await.expect(403);
     host.post("/v1/heartbeat/x", json!({"callback_url": "https://x"})).await.expect(403);
+    host.post("/v1/continue_inspection", json!({})).await.expect(403);
 }
