@@ -194,8 +194,21 @@ async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u
     let (conductor, deploy, cleaning, journal) = (config.conductor, config.deploy, config.cleaning, config.journal);
     let inspection = config.inspection;
     let events = EventsSetup { config: config.events, webhooks: config.webhook };
-    Ok(Conductor::start(Setup { store, catalog, conductor, deploy, cleaning, inspection, hardware, journal, artifacts, events, clock: Clock::system(), passing: None })
-        .await?)
+    Ok(Conductor::start(Setup {
+        store,
+        catalog,
+        conductor,
+        deploy,
+        cleaning,
+        inspection,
+        hardware,
+        journal,
+        artifacts,
+        events,
+        clock: Clock::system(),
+        passing: None,
+    })
+    .await?)
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.

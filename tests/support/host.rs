@@ -48,7 +48,8 @@ impl Host {
         let HostConfig { conductor, sections, log } = config;
         // Tests that let machines be as no record has them say so.
         let sync = if conductor.contains("sync_power_state_interval") { "" } else { "sync_power_state_interval = 0\n" };
-        let text = format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{sections}");
+        let text =
+            format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{sections}");
         std::fs::write(folder.path().join("wrought.toml"), text).unwrap();
         let drivers = folder.path().join("data/drivers");
         let compiled = super::compiled::take(&drivers);

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest,
-    RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
+    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup,
+    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;

@@ -197,7 +197,8 @@ impl Conductor {
     /// # Errors
     /// [`StartError`]. A broken uploaded driver is no reason: it is logged, its nodes stay readable.
     pub async fn start(setup: Setup) -> Result<Self, StartError> {
-        let Setup { store, catalog, conductor: config, deploy, cleaning, inspection, hardware, journal, artifacts, events, clock, passing } = setup;
+        let Setup { store, catalog, conductor: config, deploy, cleaning, inspection, hardware, journal, artifacts, events, clock, passing } =
+            setup;
         let host = if config.host.is_empty() { host_name() } else { config.host.clone() };
         let breakers = Breakers::new(config.breakers());
         let artifacts = Artifacts::open(artifacts, &store).await?;

@@ -49,7 +49,14 @@ impl Run<'_> {
         self.node.instance_uuid = None;
         self.node.instance_name = None;
         self.node.allocation_uuid = None;
-        for key in ["instance", "root_uuid_or_disk_id", "is_whole_disk_image", "deploy_boot_mode", "user_deploy_steps", "detected_deploy_interface"] {
+        for key in [
+            "instance",
+            "root_uuid_or_disk_id",
+            "is_whole_disk_image",
+            "deploy_boot_mode",
+            "user_deploy_steps",
+            "detected_deploy_interface",
+        ] {
             self.node.driver_internal_info.remove(key);
         }
     }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup,
-    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
+    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation,
+    Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
 };
 use wrought_domain::{ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
