@@ -151,10 +151,8 @@ impl Breakers {
         let Some(operation) = &before.operation else { return };
         let began_to_fail = operation.failure.is_none()
             && (advance.failed.is_some() || advance.next.operation.as_ref().is_some_and(|operation| operation.failure.is_some()));
-        if began_to_fail {
-            if let Some(dependency) = blamed(operation, &before.node, event) {
-                self.failed(dependency, now);
-            }
+        if began_to_fail && let Some(dependency) = blamed(operation, &before.node, event) {
+            self.failed(dependency, now);
         }
         if advance.next.operation.is_none() {
             // What hardly asked anything of them tells nothing about them.
