@@ -11,6 +11,7 @@ mod clean;
 mod deploy;
 mod events;
 mod exits;
+mod failing;
 mod inspect;
 mod kind;
 mod operation;
@@ -23,6 +24,7 @@ mod step;
 mod steps;
 mod tear_down;
 mod verify;
+mod wait;
 
 pub use wrought_domain::Function;
 

@@ -7,10 +7,10 @@ use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, DriverName, ErrorKind, Fence, Map, Node, Step};
 
 use crate::events::{EventKind, LifecycleEvent};
-use crate::exits::{FailureKind, followed, with_exits};
+use crate::exits::FailureKind;
 use crate::kind::{Kind, Phase};
 use crate::operation::{
-    Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, PowerAction, Request, Returned, Severity, Waiting, Wipe,
+    Advance, Cause, Command, Event, HistoryEntry, Lifecycle, Operation, PowerAction, Request, Returned, Severity, Wipe,
 };
 use crate::settings::Settings;
 
@@ -19,15 +19,6 @@ const MAX_CALLS: u32 = 10_000;
 
 /// Driver calls more that the clean-up after a failure may make.
 const MAX_CLEAN_UP_CALLS: u32 = 100;
-
-/// After this long the answer to a test is taken for lost.
-const LOST_TEST_MS: i64 = 60_000;
-
-/// Between two looks at an operation that rests.
-const RESTING_MS: i64 = 600_000;
-
-/// What stands for no time-out at all, seconds.
-const YEAR_S: u32 = 365 * 24 * 3600;
 
 /// The code of an error that says: the agent's hardware managers are not those any more that offered the step.
 const VERSION_MISMATCH: &str = "agent.VersionMismatch";
@@ -155,7 +146,7 @@ pub(crate) struct Run<'a> {
     pub(crate) commands: Vec<Command>,
     history: Vec<HistoryEntry>,
     events: Vec<LifecycleEvent>,
-    failed: Option<Box<Operation>>,
+    pub(crate) failed: Option<Box<Operation>>,
     wipe: Option<Wipe>,
     ended: bool,
     /// The first call waits for its turn.
@@ -249,19 +240,6 @@ impl<'a> Run<'a> {
         self.rest_until(Condition::Turn);
     }
 
-    /// Rests without any deadline until somebody says that it goes on.
-    pub(crate) fn rest_until(&mut self, condition: Condition) {
-        self.operation.waiting = Some(Waiting {
-            condition,
-            since: self.now,
-            deadline: Timestamp::MAX,
-            due: later(self.now, RESTING_MS),
-            retry: false,
-            renew_s: None,
-            tests: 0,
-        });
-    }
-
     pub(crate) fn command(&mut self, command: Command) {
         self.commands.push(command);
     }
@@ -292,70 +270,6 @@ impl<'a> Run<'a> {
             Some(function) => self.commands.push(Command::Call { function, cause: self.operation.cause, step }),
             None if self.operation.phase == Phase::ApplyInspection => self.commands.push(Command::ApplyInspection),
             None => {}
-        }
-    }
-
-    /// Stores a wait, and has it tested at once.
-    pub(crate) fn wait(&mut self, wait: Wait, retry: bool) {
-        let longest = self.longest();
-        let by_default = wait.timeout_s == 0;
-        let timeout = if by_default { self.default_timeout(&wait.condition).min(longest) } else { wait.timeout_s.min(longest) };
-        let begin = match (by_default, &wait.condition, self.node.inspection_started_at) {
-            (true, Condition::InspectionData { .. }, Some(started)) => started,
-            _ => self.now,
-        };
-        let deadline = later(begin, i64::from(timeout) * 1000);
-        // A time that has to pass is not cut short by a time-out, unless it is longer than anything may last.
-        let deadline = match wait.condition.earliest() {
-            Some(at) => deadline.max(at).min(later(self.now, i64::from(longest) * 1000)),
-            None => deadline,
-        };
-        // A clean-up after an abort waits in the failed state that is shown already.
-        if !self.node.provision_state.is_failed() {
-            self.apply_if_allowed(Transition::Wait);
-        }
-        let condition = wait.condition;
-        self.happened(EventKind::Waiting, |event| event.reason = Some(condition.to_string()));
-        let renewed = by_default && condition.waits_for_agent() && self.operation.kind != Kind::Rescue;
-        self.operation.waiting = Some(Waiting {
-            condition: condition.clone(),
-            since: self.now,
-            deadline,
-            due: later(self.now, LOST_TEST_MS),
-            retry,
-            renew_s: renewed.then_some(timeout),
-            tests: 0,
-        });
-        self.commands.push(Command::Test(condition));
-    }
-
-    /// Seconds that a wait may last at most.
-    fn longest(&self) -> u32 {
-        if self.settings.max_step_wait == 0 { YEAR_S } else { self.settings.max_step_wait }
-    }
-
-    fn default_timeout(&self, condition: &Condition) -> u32 {
-        let seconds = match (condition, self.operation.kind) {
-            (Condition::Power { .. }, _) | (_, Kind::Power(_)) => self.settings.power_state_change_timeout,
-            (Condition::InspectionData { .. }, _) => self.settings.inspect_wait_timeout,
-            (condition, _) if !condition.waits_for_agent() => self.longest(),
-            (_, Kind::Clean | Kind::ManualClean | Kind::ChildStep) => self.settings.clean_callback_timeout,
-            (_, Kind::Service | Kind::AbortService) => self.settings.service_callback_timeout,
-            (_, Kind::Rescue | Kind::Unrescue) => self.settings.rescue_callback_timeout,
-            (_, Kind::Inspect) => self.settings.inspect_wait_timeout,
-            _ => self.settings.deploy_callback_timeout,
-        };
-        if seconds == 0 { YEAR_S } else { seconds }
-    }
-
-    /// The agent was heard: it has its whole time again, as far as a wait may last at all.
-    fn renew(&mut self) {
-        let longest = self.longest();
-        if let Some(waiting) = &mut self.operation.waiting
-            && let Some(seconds) = waiting.renew_s
-        {
-            let bound = later(waiting.since, i64::from(longest) * 1000);
-            waiting.deadline = waiting.deadline.max(later(self.now, i64::from(seconds) * 1000).min(bound));
         }
     }
 
@@ -462,195 +376,12 @@ impl<'a> Run<'a> {
             && !self.operation.disable_ramdisk
     }
 
-    /// Has the condition tested. Until the answer is there no other test is due: asking a slow controller again
-    /// would only make it slower.
-    fn test_now(&mut self) -> Result<(), Impossible> {
-        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
-        waiting.due = later(self.now, LOST_TEST_MS);
-        let condition = waiting.condition.clone();
-        self.commands.push(Command::Test(condition));
-        Ok(())
-    }
-
-    /// In maintenance no operation goes on from a state in which the machine is waited for, and no time runs out.
-    fn rests(&self) -> bool {
-        self.node.maintenance && self.operation.waiting.is_some() && (self.node.provision_state.is_wait() || self.operation.is_queued())
-    }
-
-    fn rest(&mut self) -> Result<(), Impossible> {
-        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
-        waiting.due = later(self.now, RESTING_MS);
-        Ok(())
-    }
-
-    /// Gives the wait its whole time again, because an unknown part of it is not the machine's fault, and has it tested.
-    fn wait_anew(&mut self) -> Result<(), Impossible> {
-        let now = self.now;
-        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
-        let whole = waiting.deadline.duration_since(waiting.since);
-        waiting.deadline = waiting.deadline.max(now.checked_add(whole).unwrap_or(Timestamp::MAX));
-        waiting.since = now;
-        if self.rests() { self.rest() } else { self.test_now() }
-    }
-
-    /// Adds the time that the host was down to the wait's, and has it tested: nothing times out untested.
-    fn wait_on(&mut self, down: SignedDuration) -> Result<(), Impossible> {
-        let Some(waiting) = &mut self.operation.waiting else { return Err(Impossible::Late) };
-        waiting.deadline = waiting.deadline.checked_add(down.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
-        if let Some(seconds) = waiting.renew_s {
-            // How often it was heard before is not stored.
-            waiting.deadline = waiting.deadline.max(later(self.now, i64::from(seconds) * 1000));
-        }
-        if self.rests() { self.rest() } else { self.test_now() }
-    }
-
-    fn tested(&mut self, met: bool) -> Result<(), Impossible> {
-        let Some(mut waiting) = self.operation.waiting.clone() else { return Err(Impossible::Late) };
-        if waiting.condition == Condition::Unhold || !met && self.now < waiting.deadline {
-            waiting.tests = waiting.tests.saturating_add(1);
-            waiting.due = self.next_test(&waiting);
-            self.operation.waiting = Some(waiting);
-            return Ok(());
-        }
-        if waiting.condition == Condition::Turn {
-            self.happened(EventKind::Started, |_| {});
-            self.call(self.operation.phase, Cause::First);
-            return Ok(());
-        }
-        let cause = match (met, waiting.retry) {
-            (true, true) => Cause::Interrupted,
-            (true, false) => Cause::Met,
-            (false, true) => return self.fail(FailureKind::Timeout, "timed out while waiting for the agent to be heard again".into()),
-            (false, false) => Cause::TimedOut,
-        };
-        self.operation.waiting = None;
-        self.apply_if_allowed(Transition::Resume);
-        if self.operation.power_step.is_some() {
-            return self.power_step_changed(met);
-        }
-        if self.operation.current().is_some_and(|step| step.children.is_none() && step.reserved().is_some()) {
-            return self.waited(met);
-        }
-        match self.operation.phase {
-            Phase::PowerOff | Phase::PowerOn => self.power_changed(met),
-            phase => {
-                self.call(phase, cause);
-                Ok(())
-            }
-        }
-    }
-
-    fn next_test(&self, waiting: &Waiting) -> Timestamp {
-        // What has no deadline is looked at now and then all the same: nothing hangs because one wake-up was lost.
-        let mut due = if waiting.deadline == Timestamp::MAX { later(self.now, RESTING_MS) } else { waiting.deadline };
-        if waiting.condition.needs_polling() {
-            let growth = 1_i64 << waiting.tests.min(6).saturating_sub(1);
-            let pause = i64::from(self.settings.poll_min_ms).saturating_mul(growth).min(i64::from(self.settings.poll_max_ms));
-            due = due.min(later(self.now, pause));
-        }
-        waiting.condition.earliest().map_or(due, |at| due.min(at.max(later(self.now, 1))))
-    }
-
-    /// Ends with a failure, after the clean-up that its kind asks for.
-    pub(crate) fn fail(&mut self, kind: FailureKind, text: String) -> Result<(), Impossible> {
-        if let Some(first) = &mut self.operation.failure {
-            first.text = followed(&first.text, &format!("Also failed to clean up due to: {text}"));
-            if kind == FailureKind::Refused(ErrorKind::OutcomeUnknown) {
-                // Whatever the first failure asks for, the machine is to be looked at before.
-                first.kind = kind;
-            }
-            let rescue_aborted = first.aborted && self.operation.kind == Kind::Rescue;
-            self.fail_now()?;
-            if rescue_aborted {
-                self.needs_a_look("rescue abort failure");
-            }
-            return Ok(());
-        }
-        let phase = self.operation.phase;
-        let in_step = matches!(phase, Phase::CleanStep | Phase::ServiceStep);
-        let text = match self.operation.current() {
-            Some(step) => format!("step {}: {text}", step.id()),
-            None => text,
-        };
-        let text = cut(&text, MAX_TEXT);
-        self.operation.failure = Some(Failure { text, kind, aborted: false, in_step });
-        self.operation.waiting = None;
-        self.operation.power_step = None;
-        self.apply_if_allowed(Transition::Resume);
-        match self.clean_up_after(phase) {
-            Some(clean_up) => self.call(clean_up, Cause::First),
-            None => self.fail_now()?,
-        }
-        Ok(())
-    }
-
-    /// What a driver is to do after a failure in a phase.
-    fn clean_up_after(&self, phase: Phase) -> Option<Phase> {
-        match phase {
-            _ if !self.operation.kind.moves() => None,
-            Phase::DeployStep => Some(Phase::CleanUp),
-            // Listed again after the core step: the machine runs the agent by now.
-            Phase::ListDeploySteps if !self.operation.plan.is_empty() => Some(Phase::CleanUp),
-            Phase::PrepareCleaning | Phase::ListCleanSteps | Phase::CleanStep if self.operation.ramdisk => Some(Phase::TearDownCleaning),
-            Phase::PrepareService | Phase::ListServiceSteps | Phase::ServiceStep if self.operation.ramdisk => Some(Phase::TearDownService),
-            Phase::Inspect => Some(Phase::AbortInspection),
-            Phase::Rescue => Some(Phase::CleanUpRescue),
-            _ => None,
-        }
-    }
-
-    /// Ends with the failure that is noted.
-    pub(crate) fn fail_now(&mut self) -> Result<(), Impossible> {
-        self.node.target_power_state = None;
-        let kind = self.operation.kind;
-        // A tear-down that never had its turn has taken nothing away.
-        if kind == Kind::TearDown && self.operation.calls > 0 {
-            self.forget_instance();
-        }
-        self.failed = Some(Box::new(self.operation.clone()));
-        let state = self.node.provision_state;
-        // The table has no failure of a hold, but an abort of one.
-        let by_abort = !state.is_failed() && state.after(Transition::Fail).is_none();
-        self.apply_if_allowed(if by_abort { Transition::Abort } else { Transition::Fail });
-        let failure = self.show_failure();
-        if failure.in_step && !failure.aborted {
-            self.needs_a_look(if kind == Kind::Service { "service failure" } else { "clean failure" });
-        }
-        match kind {
-            Kind::Inspect => self.node.inspection_started_at = None,
-            Kind::Adopt => self.node.power_state = None,
-            Kind::Rescue => self.forget_rescue_password(),
-            _ => {}
-        }
-        let told = self.node.last_error.clone().unwrap_or_default();
-        self.note(Severity::Error, self.event_type(), told.clone());
-        let (kind, lasted) = (if failure.aborted { EventKind::Aborted } else { EventKind::Failed }, self.since(self.operation.started_at));
-        self.happened(kind, |event| (event.reason, event.duration_ms) = (Some(told), Some(lasted)));
-        self.end(Wipe::Operation);
-        Ok(())
-    }
-
-    /// Puts the node into maintenance, because nobody knows how far the machine came.
-    pub(crate) fn needs_a_look(&mut self, fault: &str) {
-        self.node.maintenance = true;
-        self.node.maintenance_reason = self.node.last_error.clone();
-        self.node.fault = Some(fault.to_owned());
-    }
-
     /// Ends well.
     pub(crate) fn finished(&mut self, severity: Severity, event_type: &str, text: String) {
         self.note(severity, event_type, text);
         let lasted = self.since(self.operation.started_at);
         self.happened(EventKind::Finished, |event| event.duration_ms = Some(lasted));
         self.end(Wipe::Operation);
-    }
-
-    /// Makes the failure that is noted the node's `last_error`, with the exits of the state that the node is in.
-    pub(crate) fn show_failure(&mut self) -> Failure {
-        let unnamed = || Failure { text: "failed".into(), kind: FailureKind::default(), aborted: false, in_step: false };
-        let failure = self.operation.failure.clone().unwrap_or_else(unnamed);
-        self.node.fail_with(&with_exits(&failure.text, self.node.provision_state, failure.kind));
-        failure
     }
 
     /// Ends the operation: what belonged to it goes.
