@@ -67,7 +67,8 @@ impl Policy {
 
     /// What drivers offer, as far as the operator lets it count.
     fn of_offered(&self, offered: &[Step]) -> Vec<Step> {
-        let allowed = offered.iter().filter(|step| !self.denies(&step.interface, &step.step));
+        // The host's own steps are no driver's: it would execute them in its place, and in a verification nobody could end a hold.
+        let allowed = offered.iter().filter(|step| !self.denies(&step.interface, &step.step) && step.reserved().is_none());
         allowed.map(|step| Step { priority: self.priorities.get(&step.id()).copied().unwrap_or(step.priority), ..step.clone() }).collect()
     }
 
@@ -76,7 +77,9 @@ impl Policy {
     /// # Errors
     /// [`PlanError::Denied`].
     pub fn check<'a>(&self, asked: impl IntoIterator<Item = &'a StepCall>) -> Result<(), PlanError> {
-        match asked.into_iter().find(|call| self.denies(&call.interface, &call.step)) {
+        // A child that rests could be let go by nobody.
+        let rests = |call: &StepCall| call.children.is_some() && Reserved::named(&call.step) == Some(Reserved::Hold);
+        match asked.into_iter().find(|call| rests(call) || self.denies(&call.interface, &call.step)) {
             Some(call) => Err(PlanError::Denied { interface: call.interface.clone(), step: call.step.clone() }),
             None => Ok(()),
         }

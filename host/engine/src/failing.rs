@@ -73,7 +73,7 @@ impl Run<'_> {
         let by_abort = !state.is_failed() && state.after(Transition::Fail).is_none();
         self.apply_if_allowed(if by_abort { Transition::Abort } else { Transition::Fail });
         let failure = self.show_failure();
-        if failure.in_step && !failure.aborted {
+        if failure.in_step && !failure.aborted && kind.moves() {
             self.needs_a_look(if kind == Kind::Service { "service failure" } else { "clean failure" });
         }
         match kind {

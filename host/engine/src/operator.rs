@@ -16,7 +16,9 @@ impl Run<'_> {
     /// Ends what waits or holds; a step that does not allow it ends first.
     pub(crate) fn abort(&mut self) -> Result<(), Impossible> {
         let state = self.node.provision_state;
-        let waits = self.operation.waiting.is_some() && !self.operation.is_queued();
+        // What is on its way back to the instance already is not aborted once more.
+        let back = self.operation.kind == Kind::AbortService;
+        let waits = self.operation.waiting.is_some() && !self.operation.is_queued() && !back;
         // What has failed is being cleaned up already, and its reason is to be kept.
         if !waits || self.operation.failure.is_some() || state.after(Transition::Abort).is_none() || !self.operation.kind.moves() {
             return Err(Impossible::NotNow(state));

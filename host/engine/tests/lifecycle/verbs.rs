@@ -95,6 +95,18 @@ fn a_failed_service_can_be_given_up() {
 }
 
 #[test]
+fn a_service_that_is_given_up_twice_goes_back_once() {
+    let mut host = Host::with(ServiceFailed);
+    host.begin(Kind::AbortService);
+    host.wait(Condition::Power { on: false }, 0);
+    assert!(matches!(host.handle(Event::Abort), Err(Impossible::NotNow(_))), "it is on its way back, and not back");
+    assert_eq!(host.state(), "service failed");
+    host.tested(true);
+    host.done();
+    assert_eq!(host.state(), "active");
+}
+
+#[test]
 fn an_inspection_hands_what_was_found_to_the_host() {
     let mut host = Host::with(Manageable);
     host.begin(Kind::Inspect);
@@ -270,6 +282,11 @@ fn what_leaves_the_node_s_state_alone_leaves_it_alone() {
         host.done();
         assert_eq!((host.state(), host.node.last_error.is_some()), ("service failed", true));
     }
+    let mut host = Host::with(Active);
+    host.try_begin(Kind::ChildStep, vec![asked("bios", "set", None)]).unwrap();
+    host.answer(Returned::Steps(vec![out_of_band()]));
+    host.refuse(ErrorKind::Failed, "no");
+    assert_eq!((host.state(), host.node.maintenance), ("active", false), "it is the parent's cleaning that needs a look");
 }
 
 #[test]
