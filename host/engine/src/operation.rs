@@ -39,9 +39,13 @@ pub struct Operation {
     /// `interface.step` of the steps that were executed.
     #[serde(default)]
     pub finished: Vec<String>,
-    /// Steps of the plan that an earlier operation has executed, and this one need not.
+    /// Steps that an earlier operation has executed, and this one need not; each is taken out when the plan comes to it. The name in
+    /// documents is not `skip`, which once was a list of names.
+    #[serde(default, rename = "executed_before")]
+    pub skip: Vec<StepCall>,
+    /// Operations of other nodes that the step it is at has waited for.
     #[serde(default)]
-    pub skip: Vec<String>,
+    pub others: Vec<OperationId>,
     /// What was erased: `interface.step` where the host itself saw the agent succeed with the step, and `driver:interface.step` for each
     /// clean step that a driver said to be done.
     #[serde(default)]
@@ -106,8 +110,8 @@ pub struct Request {
     pub asked: Vec<StepCall>,
     /// Steps that the deploy templates of the instance add.
     pub templates: Vec<StepCall>,
-    /// Steps that an earlier operation has executed, and this one need not.
-    pub skip: Vec<String>,
+    /// Steps that an earlier operation has executed, with what they were given, and this one need not ([`Operation::executed`]).
+    pub skip: Vec<StepCall>,
     /// Clean or service without booting the agent.
     pub disable_ramdisk: bool,
     /// Seconds that a power request may take.

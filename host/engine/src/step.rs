@@ -62,6 +62,7 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         index: 0,
         finished: Vec::new(),
         skip: request.skip,
+        others: Vec::new(),
         covered: Vec::new(),
         plan_complete: false,
         phase: Phase::Verify,

@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use wrought_domain::state::{Event as Transition, PowerState};
 use wrought_domain::step::Reserved;
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Map, Step};
+use wrought_domain::{DriverError, ErrorKind, Map, Step, StepCall};
 
 use crate::events::EventKind;
 use crate::exits::FailureKind;
 use crate::kind::{Kind, Phase};
-use crate::operation::{Cause, Command, PowerAction, Returned, Severity};
+use crate::operation::{Cause, Command, Operation, PowerAction, Returned, Severity};
+use crate::settings::Settings;
 use crate::step::{Impossible, Run};
 
 /// How often the agent's hardware managers may change in one operation.
@@ -38,7 +39,10 @@ impl Run<'_> {
 
     /// Begins the step that the index stands at, past those that need not be executed again, or ends the loop.
     pub(crate) fn next_step(&mut self) -> Result<(), Impossible> {
-        while let Some(step) = self.operation.plan.get(self.operation.index).filter(|step| self.skips(step)) {
+        while let Some(step) = self.operation.plan.get(self.operation.index).cloned() {
+            if !self.skips(&step) {
+                break;
+            }
             let id = step.id();
             self.note(Severity::Info, self.event_type(), format!("step {id} was executed before, and is not executed again"));
             self.operation.finished.push(id);
@@ -60,12 +64,22 @@ impl Run<'_> {
         }
     }
 
-    /// What an earlier operation has executed; but never what boots the agent, nor an erasure that has to be seen.
-    fn skips(&self, step: &Step) -> bool {
-        self.operation.skip.contains(&step.id())
-            && !step.is("deploy", "deploy")
-            && step.reserved().is_none()
-            && !(self.operation.kind.cleans() && self.settings.required.iter().any(|erasure| erasure.names(step)))
+    /// What an earlier operation has executed just so. A step that the plan has twice is skipped as often as it was executed.
+    fn skips(&mut self, step: &Step) -> bool {
+        // Only the agent that wrote partitions can tell which they are, and it is gone.
+        let partitions = step.is("deploy", "write_image") && self.writes_partitions();
+        if partitions || !may_be_skipped(self.operation.kind, step, self.settings) {
+            return false;
+        }
+        let call = called(step);
+        let before = self.operation.skip.iter().position(|executed| executed.names(&call) && executed.args == call.args);
+        before.map(|at| self.operation.skip.remove(at)).is_some()
+    }
+
+    /// Whether the image is one of partitions, not of a whole disk (Ironic's `image_type`; one with a kernel of its own is, too).
+    fn writes_partitions(&self) -> bool {
+        let info = &self.node.instance_info;
+        info.get("image_type").and_then(serde_json::Value::as_str) == Some("partition") || info.contains_key("kernel")
     }
 
     /// Shows a step, and begins it.
@@ -90,6 +104,11 @@ impl Run<'_> {
         };
         self.operation.phase = phase;
         self.operation.turn = self.operation.turn.saturating_add(1);
+        if reserved == Reserved::PowerOff && self.node.disable_power_off {
+            let text = "the node has disable_power_off set: its power can not be switched off".into();
+            let _ended = self.fail(FailureKind::Refused(ErrorKind::Unsupported), text);
+            return;
+        }
         match reserved {
             Reserved::PowerOn => self.begin_power_step(PowerAction::On),
             Reserved::PowerOff => self.begin_power_step(PowerAction::Off),
@@ -121,6 +140,7 @@ impl Run<'_> {
             self.operation.covered.push(format!("{driver}:{id}"));
         }
         self.operation.finished.push(id.clone());
+        self.operation.others.clear();
         let lasted = self.operation.step_since.take().map(|since| self.since(since));
         let by = step.offered_by.clone();
         self.happened(EventKind::StepFinished, |event| {
@@ -209,6 +229,33 @@ impl Run<'_> {
             self.call(self.operation.phase, Cause::Interrupted);
         }
         Ok(())
+    }
+}
+
+impl Operation {
+    /// The steps that it has executed, with what they were given, as far as the same operation begun again need not execute them.
+    pub fn executed(&self, settings: &Settings) -> Vec<StepCall> {
+        let executed = self.plan.get(..self.index).unwrap_or_default().iter();
+        executed.filter(|step| may_be_skipped(self.kind, step, settings)).map(called).collect()
+    }
+}
+
+/// Never what boots the agent, what the host executes itself, or an erasure that has to be seen. In a deployment a retry boots the agent
+/// again, so that of the steps which lead from it to the instance none is left out; but the image that is written is written.
+fn may_be_skipped(kind: Kind, step: &Step, settings: &Settings) -> bool {
+    let writes = step.is("deploy", "write_image") || step.is("deploy", "execute_bootc_install");
+    !(kind.deploys() && step.interface == "deploy" && !writes)
+        && step.reserved().is_none()
+        && !(kind.cleans() && settings.required.iter().any(|erasure| erasure.names(step)))
+}
+
+fn called(step: &Step) -> StepCall {
+    StepCall {
+        interface: step.interface.clone(),
+        step: step.step.clone(),
+        args: step.args.clone(),
+        priority: None,
+        children: step.children.clone(),
     }
 }
 

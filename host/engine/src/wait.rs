@@ -53,6 +53,11 @@ impl Run<'_> {
             self.apply_if_allowed(Transition::Wait);
         }
         let condition = wait.condition;
+        if let Condition::Operation { id, .. } = &condition
+            && !self.operation.others.contains(id)
+        {
+            self.operation.others.push(*id);
+        }
         self.happened(EventKind::Waiting, |event| event.reason = Some(condition.to_string()));
         let renewed = by_default && condition.waits_for_agent() && self.operation.kind != Kind::Rescue;
         self.operation.waiting = Some(Waiting {

@@ -28,7 +28,7 @@ pub struct Host {
     /// What the next operation runs on.
     pub drivers: Vec<Pin>,
     /// What the next operation need not execute again.
-    pub skip: Vec<String>,
+    pub skip: Vec<StepCall>,
     /// All that happened.
     pub events: Vec<LifecycleEvent>,
     /// Clean steps that were seen to succeed since the node was last offered to anybody.

@@ -1,7 +1,7 @@
 //! The steps that the host itself executes, holds, and what becomes of a plan under way.
 
 use wrought_domain::state::ProvisionState::{Active, Available, Manageable};
-use wrought_domain::step::Children;
+use wrought_domain::step::{Argument, ArgumentType, Children};
 use wrought_domain::wait::Condition;
 use wrought_domain::{DriverError, ErrorKind, Function, PowerState, Step, StepCall};
 use wrought_engine::{Cause, Command, Event, Kind, PowerAction, Returned};
@@ -53,6 +53,32 @@ fn a_machine_that_is_never_off_is_restarted_in_one_go() {
     host.killed_for(10);
     assert_eq!(host.state(), "clean failed");
     assert!(host.last_error().contains("does not tell whether it did"), "{}", host.last_error());
+}
+
+#[test]
+fn a_machine_that_must_never_be_off_is_not_switched_off_by_a_step_either() {
+    let mut host = Host::with(Manageable);
+    host.node.disable_power_off = true;
+    host.try_begin(Kind::ManualClean, vec![asked("power", "power_off", None)]).unwrap();
+    host.answer(Returned::Steps(Vec::new()));
+    assert_eq!((host.state(), host.in_flight.is_none()), ("clean failed", true));
+    assert!(host.last_error().contains("disable_power_off"), "{}", host.last_error());
+}
+
+#[test]
+fn a_hold_is_neither_for_children_nor_for_drivers() {
+    let mut host = Host::with(Manageable);
+    host.try_begin(Kind::ManualClean, vec![StepCall { children: Some(Children::All), ..asked("deploy", "hold", None) }]).unwrap();
+    host.answer(Returned::Steps(Vec::new()));
+    assert_eq!(host.state(), "clean failed");
+    assert!(host.last_error().contains("deploy.hold is not allowed"), "{}", host.last_error());
+
+    let mut host = Host::with(wrought_domain::ProvisionState::Enroll);
+    host.drivers = vec![crate::host::pin("acme")];
+    host.begin(Kind::Verify);
+    host.answer(Returned::Power(PowerState::On));
+    host.answer(Returned::Steps(vec![offered("vendor", "hold", 10)]));
+    assert_eq!(host.state(), "manageable", "what a driver offers under a name of the host's own is not in the plan");
 }
 
 #[test]
@@ -186,7 +212,7 @@ fn an_agent_that_changed_has_an_automated_cleaning_begin_anew_and_others_repeat_
 #[test]
 fn a_retry_skips_what_was_executed_but_boots_the_agent_and_erases_again() {
     let mut host = Host::with(Available);
-    host.skip = vec!["deploy.deploy".into(), "deploy.write_image".into()];
+    host.skip = vec![asked("deploy", "deploy", None), asked("deploy", "write_image", None)];
     host.begin(Kind::Deploy);
     host.all_done(&[Function::Prepare]);
     let steps = || vec![offered("deploy", "deploy", 100), offered("deploy", "write_image", 80), offered("deploy", "boot_instance", 20)];
@@ -198,7 +224,7 @@ fn a_retry_skips_what_was_executed_but_boots_the_agent_and_erases_again() {
 
     let mut host = Host::with(Manageable);
     host.node.driver = "redfish".into();
-    host.skip = vec!["deploy.erase_devices_metadata".into(), "raid.check".into()];
+    host.skip = vec![asked("deploy", "erase_devices_metadata", None), asked("raid", "check", None)];
     host.begin(Kind::Clean);
     host.all_done(&[Function::PrepareCleaning]);
     host.answer(Returned::Steps(vec![
@@ -209,6 +235,46 @@ fn a_retry_skips_what_was_executed_but_boots_the_agent_and_erases_again() {
     assert_eq!(host.calls_step().0, "deploy.erase_devices_metadata", "what has to be seen is seen in the cleaning that makes it available");
     host.seen_done();
     assert_eq!(host.calls_step().0, "bios.x");
+}
+
+#[test]
+fn a_retry_goes_the_whole_way_from_the_agent_to_the_instance_again() {
+    let names = ["deploy", "write_image", "prepare_instance_boot", "tear_down_agent", "boot_instance"];
+    for (image_type, left_out) in [("whole-disk", 1), ("partition", 0)] {
+        let mut host = Host::with(Available);
+        host.node.instance_info.insert("image_type".into(), image_type.into());
+        host.skip = names.iter().map(|name| asked("deploy", name, None)).collect();
+        host.begin(Kind::Deploy);
+        host.all_done(&[Function::Prepare]);
+        let steps = || (0_u32..).zip(names).map(|(place, name)| offered("deploy", name, 100 - 10 * place)).collect::<Vec<_>>();
+        host.answer(Returned::Steps(steps()));
+        host.done();
+        host.answer(Returned::Steps(steps()));
+        for name in &names[1 + left_out..] {
+            assert_eq!(host.calls_step().0, format!("deploy.{name}"), "{image_type}");
+            host.done();
+        }
+        assert_eq!(host.state(), "active");
+    }
+}
+
+#[test]
+fn a_retry_skips_only_what_was_executed_with_the_same_arguments_and_as_often() {
+    let with = |value: u64| StepCall { args: [("value".to_owned(), value.into())].into_iter().collect(), ..asked("bios", "set", None) };
+    let mut host = Host::with(Manageable);
+    host.without_ramdisk = true;
+    host.skip = vec![with(1), asked("raid", "check", None)];
+    host.try_begin(Kind::ManualClean, vec![with(1), with(2), asked("raid", "check", None), with(1)]).unwrap();
+    let takes_value = Argument { name: "value".into(), description: String::new(), required: true, kind: ArgumentType::Integer };
+    let offers = |step: Step| Step { requires_ramdisk: false, ..step };
+    let set = Step { arguments: vec![takes_value], ..offers(offered("bios", "set", 0)) };
+    host.answer(Returned::Steps(vec![set, offers(offered("raid", "check", 0))]));
+    let value = |host: &Host| host.operation.as_ref().unwrap().current().unwrap().args["value"].as_u64().unwrap();
+    assert_eq!((host.calls_step().0.as_str(), value(&host)), ("bios.set", 2), "it was executed with another value");
+    host.done();
+    assert_eq!((host.calls_step().0.as_str(), value(&host)), ("bios.set", 1), "it was executed once, and is asked for twice");
+    let executed = host.operation.as_ref().unwrap().executed(&host.settings);
+    assert_eq!(executed, [with(1), with(2), asked("raid", "check", None)]);
 }
 
 #[test]
