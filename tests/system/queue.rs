@@ -175,7 +175,7 @@ fn nothing_new_is_started_on_a_driver_that_keeps_breaking_until_one_shows_that_i
         let (held, other) = (world.fake("hostile", json!({})).await, world.fake("fake", json!({})).await);
         held.provision("active").await;
         let told = why(&world, &held).await;
-        assert!(told.to_string().contains("driver hostile: the last 3 operations failed because of it"), "{told}");
+        assert!(told.to_string().contains("driver hostile: 3 nodes in a row failed because of it"), "{told}");
         other.deploy().await;
         assert_eq!(held.state().await, "deploying", "what does not depend on it goes on, and this one waits");
         // After the pause it is let through, and shows that the driver works.
@@ -189,21 +189,49 @@ fn nothing_new_is_started_on_a_driver_that_keeps_breaking_until_one_shows_that_i
 #[test]
 fn nothing_new_is_started_in_a_network_whose_controllers_fail() {
     run(async {
-        let world = with("breaker_failures = 2\nbreaker_pause = 600").await;
-        let (first, second) = (world.available().await, world.available().await);
+        let conductor = "breaker_failures = 2\nbreaker_pause = 600";
+        let world = World::new(Setup { host: HostConfig { conductor, ..HostConfig::default() }, servers: 3, ..Setup::default() }).await;
+        let (first, second, third) = (world.available().await, world.available().await, world.available().await);
         let faults = || wrought_simulator::Faults { bmc_status: Some(503), ..wrought_simulator::Faults::default() };
-        first.set_faults(faults());
-        for _ in 0..2 {
-            let answer = first.ask(json!({"target": "active"})).await;
-            assert_eq!(answer.status, 202, "{}", answer.text);
-            first.reach("deploy failed").await;
+        // One machine that fails over and over is nobody else's trouble.
+        for node in [&first, &first, &first] {
+            node.set_faults(faults());
+            node.provision("active").await;
+            node.reach("deploy failed").await;
         }
-        second.provision("active").await;
-        let told = why(&world, &second).await;
-        assert!(told.to_string().contains("controllers in 127.0.0.0/24"), "{told}");
+        third.deploy().await;
+        third.provision("deleted").await;
+        third.reach("available").await;
+
+        for node in [&first, &second] {
+            node.set_faults(faults());
+            node.provision("active").await;
+            node.reach("deploy failed").await;
+        }
+        let resets = third.counts().resets;
+        third.patch("/instance_info", world.body(2)["instance_info"].clone()).await;
+        third.provision("active").await;
+        let told = why(&world, &third).await;
+        assert!(told.to_string().contains("controllers in 127.0.0.0/24: 2 nodes in a row"), "{told}");
         let folder = tempfile::tempdir().unwrap();
-        wrought(folder.path(), world.api().url(), &["node", "cancel", &second.uuid]).await.ended(0);
-        assert_eq!(second.state().await, "deploy failed");
-        assert_eq!(second.counts().resets, 0);
+        wrought(folder.path(), world.api().url(), &["node", "cancel", &third.uuid]).await.ended(0);
+        assert_eq!((third.state().await.as_str(), third.counts().resets), ("deploy failed", resets));
+    });
+}
+
+#[test]
+fn a_queued_node_in_maintenance_keeps_its_place_and_stops_nobody() {
+    run(async {
+        let world = with("max_concurrent_deploy = 1").await;
+        let nodes = fakes(&world, 3, 1).await;
+        for node in &nodes {
+            node.provision("active").await;
+        }
+        let maintenance = nodes[1].path("/maintenance");
+        world.api().call(reqwest::Method::PUT, &maintenance, &json!({"reason": "a look"})).await;
+        nodes[2].reach("active").await;
+        assert_eq!(nodes[1].state().await, "deploying");
+        world.api().send(reqwest::Method::DELETE, &maintenance, |request| request).await;
+        nodes[1].reach("active").await;
     });
 }

@@ -130,6 +130,10 @@ impl Conductor {
             }
             let bmc = self.0.machines.bmc(node)?;
             self.power_relatives(node, operation, action).await?;
+            // Nothing changes for a machine that is on already, nor for the agent on it.
+            if action == PowerAction::On && bmc.power_state().await.map_err(convert::error)? == wrought_hardware::PowerState::On {
+                return Ok(());
+            }
             // Whatever agent ran there is gone after this, or will be soon: it is not to be believed any more.
             self.forget_agent(node.uuid).await?;
             let action = match action {

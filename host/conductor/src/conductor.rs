@@ -439,6 +439,14 @@ impl Conductor {
             let Some(operation) = self.0.store.operation(id).await? else { return Ok(None) };
             let principal = wrought_domain::Principal::host();
             let Some(stored) = self.0.store.node(&principal, &NodeRef::Uuid(id)).await? else { return Ok(None) };
+            let mut operation = operation;
+            // How often the agent was heard since the wait was stored is not known here, and is not held against it.
+            if let Some(waiting) = &mut operation.waiting
+                && let Some(seconds) = waiting.renew_s
+            {
+                let renewed = self.now().checked_add(jiff::SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MAX);
+                waiting.deadline = waiting.deadline.max(renewed);
+            }
             inside.held = Some(Held { node: stored.value, revision: stored.revision, operation });
         }
         Ok(inside.held.as_mut())
@@ -448,7 +456,7 @@ impl Conductor {
     pub(crate) fn take(&self, id: NodeId, gate: &Gate, inside: &mut Inside, advance: Advance, revision: wrought_storage::Revision) {
         let Some(operation) = advance.next.operation else {
             if let Some(ended) = inside.held.take() {
-                self.leave_queue(ended.operation.id, None);
+                self.leave_queue(ended.operation.id);
             }
             inside.set_timer(None);
             self.0.gates.release(id);
@@ -458,7 +466,7 @@ impl Conductor {
             self.locks_ended(id);
             return;
         };
-        self.leave_queue(operation.id, Some(operation.kind));
+        self.works(&operation);
         self.0.gates.keep(id, gate);
         let timer = operation.due().map(|due| self.timer(id, due));
         inside.set_timer(timer);

@@ -45,8 +45,8 @@ pub struct ConductorConfig {
     pub max_concurrent_deploy: u32,
     /// The same for cleanings (also those behind `provide`) and tear-downs.
     pub max_concurrent_clean: u32,
-    /// Operations that may fail one after the other because of the same image server, network of controllers or driver, before new
-    /// ones on it are held back in the queue. 0: never.
+    /// Nodes that may fail to deploy or to clean within an hour because of the same image server, network of controllers or driver, without
+    /// one that succeeds in between, before new operations on it are held back in the queue. 0: never.
     pub breaker_failures: u32,
     /// Seconds from the last such failure until one operation is let through to see whether it works again.
     pub breaker_pause: u32,

@@ -60,6 +60,7 @@ impl Conductor {
         self.through(async move {
             this.0.store.set_maintenance(&who, node, on, reason).await.map_err(convert::refusal)?;
             this.gate(node).lock().await.held = None;
+            this.rests_in_queue(node, on);
             if ends {
                 let waiting = this.clone();
                 this.spawn(async move { waiting.handle(node, None, Event::MaintenanceEnded, Seen::default()).await });

@@ -15,8 +15,8 @@ use futures::stream;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
-use wrought_domain::{Node, NodeId, PowerState, Principal, ProvisionState};
-use wrought_engine::{HistoryEntry, PowerTarget, Severity};
+use wrought_domain::{Node, NodeId, OperationId, PowerState, Principal, ProvisionState};
+use wrought_engine::{HistoryEntry, Kind, PowerTarget, Request, Severity};
 use wrought_storage::{NodeFilter, NodeQuery, NodeRef, Reserved, StoreError, Stored};
 
 use crate::Refusal;
@@ -198,12 +198,14 @@ impl Conductor {
         self.0.power_failures.add(id);
         let target = if recorded == PowerState::On { PowerTarget::On } else { PowerTarget::Off };
         tracing::info!(node = %id, %recorded, %actual, "the machine's power is not as recorded, so it is changed");
-        match self.set_power(&Principal::host(), id, target, None).await {
+        // On what was read before the controller was asked: whoever has changed the power since goes before.
+        let request = Request::new(OperationId(uuid::Uuid::new_v4()), Kind::Power(target), Principal::host());
+        match self.start_operation(stored, request).await {
             Ok(()) => {
                 let text = format!("the machine was {actual} and is recorded as {recorded}: its power is changed");
                 self.noted(id, Severity::Info, text).await;
             }
-            Err(Refusal::Locked { .. }) => {}
+            Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => {}
             Err(refusal) => tracing::info!(node = %id, %refusal, "the machine's power could not be changed"),
         }
     }

@@ -58,7 +58,7 @@ impl Conductor {
     }
 
     /// Whether the operator allows the steps of a request.
-    fn check_steps(&self, verb: Verb, request: &ProvisionRequest) -> Result<(), Refusal> {
+    pub(crate) fn check_steps(&self, verb: Verb, request: &ProvisionRequest) -> Result<(), Refusal> {
         let settings = &self.0.settings;
         let checked = match verb {
             Verb::Active | Verb::Rebuild => check_deployment(&request.deploy_steps, &[], &settings.deploy_steps),
@@ -99,19 +99,8 @@ impl Conductor {
         if let Some(host) = stored.value.reservation.clone() {
             return Err(Refusal::Locked { node: stored.value.uuid, host });
         }
-        let id = OperationId(Uuid::new_v4());
-        self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-        let chain = match self.select(&stored.value, id, kind).await {
-            Ok(chain) => chain,
-            // Whether a machine can be reached can be told without a driver; nothing but this can be done without one.
-            Err(_) if kind == Kind::Verify => Chain::default(),
-            Err(refusal) => return Err(refusal),
-        };
-        for function in needed(kind, &stored.value, self.0.settings.automated_clean) {
-            if chain.serving(function).is_none() {
-                return Err(refused(missing(&chain, function)));
-            }
-        }
+        let id = request.id.unwrap_or_else(|| OperationId(Uuid::new_v4()));
+        let chain = self.serving_chain(&stored.value, id, kind).await?;
         let mut templates = Vec::new();
         if kind.deploys() {
             templates = self.templates_for(&stored.value).await?;
@@ -151,11 +140,34 @@ impl Conductor {
         self.start_operation(stored, begun).await
     }
 
-    /// Begins an operation on a node that nobody holds: reserves the node, and gives it its place in the queue.
+    /// The drivers that serve an operation of the node, all that it cannot do without among them.
+    pub(crate) async fn serving_chain(&self, node: &Node, id: OperationId, kind: Kind) -> Result<Chain, Refusal> {
+        self.0.machines.bmc(node).map_err(|error| Refusal::Invalid(error.message))?;
+        let chain = match self.select(node, id, kind).await {
+            Ok(chain) => chain,
+            // Whether a machine can be reached can be told without a driver; nothing but this can be done without one.
+            Err(_) if kind == Kind::Verify => Chain::default(),
+            Err(refusal) => return Err(refusal),
+        };
+        for function in needed(kind, node, self.0.settings.automated_clean) {
+            if chain.serving(function).is_none() {
+                return Err(refused(missing(&chain, function)));
+            }
+        }
+        Ok(chain)
+    }
+
+    /// Begins an operation on a node that nobody holds: reserves the node, and gives it its place in the queue. It is carried through
+    /// when the one who asked is gone: what is stored must be begun.
     ///
     /// # Errors
     /// [`Refusal::Locked`] while another operation holds the node; [`Refusal::Invalid`] in the wrong state.
-    pub(crate) async fn start_operation(&self, stored: Stored<Node>, mut request: Request) -> Result<(), Refusal> {
+    pub(crate) async fn start_operation(&self, stored: Stored<Node>, request: Request) -> Result<(), Refusal> {
+        let this = self.clone();
+        self.through(async move { this.start_now(stored, request).await }).await
+    }
+
+    async fn start_now(&self, stored: Stored<Node>, mut request: Request) -> Result<(), Refusal> {
         let Stored { mut value, revision, .. } = stored;
         if let Some(host) = value.reservation.clone() {
             return Err(Refusal::Locked { node: value.uuid, host });
@@ -173,7 +185,7 @@ impl Conductor {
         request.queued = self.enqueue(operation, id, kind, depends_on);
         let begun = self.begin_reserved(value, revision, request, &user).await;
         if begun.as_ref().map_or(true, |begun| !begun) {
-            self.leave_queue(operation, None);
+            self.leave_queue(operation);
         }
         begun.map(drop)
     }

@@ -1,12 +1,13 @@
 //! The operator's limits on concurrent operations, as a queue: what finds no room waits for its turn with its node reserved, and
 //! nobody is refused for it. First come, first served, but for those whose image server, controllers or driver are failing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use wrought_domain::{NodeId, OperationId};
+use wrought_domain::{NodeId, OperationId, Principal};
 use wrought_engine::{Event, Kind, Operation};
+use wrought_storage::{NodeRef, StoreError};
 
 use crate::breakers::Dependency;
 use crate::conductor::Conductor;
@@ -48,6 +49,10 @@ struct State {
     working: HashMap<OperationId, Lane>,
     deploy: VecDeque<Entry>,
     clean: VecDeque<Entry>,
+    /// Nodes in maintenance: they keep their place, and others go first.
+    resting: HashSet<NodeId>,
+    /// Whether all operations that were open at the start have been adopted: nobody begins anything before.
+    open: bool,
 }
 
 impl State {
@@ -85,19 +90,32 @@ impl Conductor {
     /// Gives a new operation a place: at work, or, with `true`, in the queue.
     pub(crate) fn enqueue(&self, operation: OperationId, node: NodeId, kind: Kind, depends_on: Vec<Dependency>) -> bool {
         let Some(lane) = Lane::of(kind) else { return false };
-        let free = self.0.breakers.allow(&depends_on, operation, self.now());
         let mut state = self.0.queue.state();
-        let waits = !free || !state.waiting(lane).is_empty() || state.room(lane, limit(&self.0.config, lane)) == 0;
-        if waits {
-            state.waiting(lane).push_back(Entry { operation, node, depends_on });
-        } else {
-            state.working.insert(operation, lane);
+        state.waiting(lane).push_back(Entry { operation, node, depends_on });
+        !self.takes_turn(&mut state, lane, operation)
+    }
+
+    /// Has an operation begin, if it is among the first that may, as many as there is room for.
+    fn takes_turn(&self, state: &mut State, lane: Lane, operation: OperationId) -> bool {
+        if !self.next_of(state, lane).iter().any(|(id, _)| *id == operation) {
+            return false;
         }
-        waits
+        let waiting = state.waiting(lane);
+        let at = waiting.iter().position(|entry| entry.operation == operation);
+        let Some(entry) = at.and_then(|at| waiting.remove(at)) else { return false };
+        self.0.breakers.begins(&entry.depends_on, operation);
+        state.working.insert(operation, lane);
+        true
+    }
+
+    /// A node is in maintenance from now on, or is not any more.
+    pub(crate) fn rests_in_queue(&self, node: NodeId, rests: bool) {
+        let mut state = self.0.queue.state();
+        let _changed = if rests { state.resting.insert(node) } else { state.resting.remove(&node) };
     }
 
     /// After a restart: whoever was at work is, and whoever waited waits, in the order in which they came.
-    pub(crate) fn restore_queue(&self, open: &[Operation]) {
+    pub(crate) async fn restore_queue(&self, open: &[Operation]) -> Result<(), StoreError> {
         let mut queued: Vec<(Timestamp, &Operation)> = Vec::new();
         {
             let mut state = self.0.queue.state();
@@ -115,61 +133,64 @@ impl Conductor {
             // Nobody knows any more what is failing, so nothing is held back for it.
             let entry = Entry { operation: operation.id, node: operation.node, depends_on: Vec::new() };
             self.0.queue.state().waiting(lane).push_back(entry);
+            let node = self.0.store.node(&Principal::host(), &NodeRef::Uuid(operation.node)).await?;
+            self.rests_in_queue(operation.node, node.is_some_and(|node| node.value.maintenance));
         }
+        Ok(())
+    }
+
+    /// All operations that were open at the start are adopted.
+    pub(crate) fn open_queue(&self) {
+        self.0.queue.state().open = true;
     }
 
     /// Whether it is an operation's turn; if it is, it has it from now on.
     pub(crate) fn has_turn(&self, operation: &Operation) -> bool {
         let Some(lane) = Lane::of(operation.kind) else { return true };
-        if self.0.queue.state().working.contains_key(&operation.id) {
-            return true;
-        }
-        if !self.next_of(lane).iter().any(|(id, _)| *id == operation.id) {
-            return false;
-        }
         let mut state = self.0.queue.state();
-        if state.room(lane, limit(&self.0.config, lane)) == 0 {
-            return false;
-        }
-        let before = state.waiting(lane).len();
-        state.waiting(lane).retain(|entry| entry.operation != operation.id);
-        let was_there = state.waiting(lane).len() < before;
-        if was_there {
-            state.working.insert(operation.id, lane);
-        }
-        was_there
+        state.working.contains_key(&operation.id) || self.takes_turn(&mut state, lane, operation.id)
     }
 
-    /// The first of those who wait, as many as there is room for.
-    fn next_of(&self, lane: Lane) -> Vec<(OperationId, NodeId)> {
-        let (room, waiting) = {
-            let mut state = self.0.queue.state();
-            let room = state.room(lane, limit(&self.0.config, lane));
-            (room, if room == 0 { Vec::new() } else { state.waiting(lane).iter().cloned().collect::<Vec<_>>() })
-        };
+    /// The first of those who wait and may begin, as many as there is room for.
+    fn next_of(&self, state: &mut State, lane: Lane) -> Vec<(OperationId, NodeId)> {
+        let room = if state.open { state.room(lane, limit(&self.0.config, lane)) } else { 0 };
         let now = self.now();
-        let free = waiting.into_iter().filter(|entry| self.0.breakers.allow(&entry.depends_on, entry.operation, now));
-        free.take(room).map(|entry| (entry.operation, entry.node)).collect()
+        let resting = std::mem::take(&mut state.resting);
+        let may = |entry: &&Entry| !resting.contains(&entry.node) && self.0.breakers.may(&entry.depends_on, entry.operation, now);
+        let next = state.waiting(lane).iter().filter(may).take(room).map(|entry| (entry.operation, entry.node)).collect();
+        state.resting = resting;
+        next
     }
 
-    /// An operation has ended, or does something now that another limit is for.
-    pub(crate) fn leave_queue(&self, operation: OperationId, now_does: Option<Kind>) {
+    /// An operation is at work with this, whatever it did before: it is not stopped in the middle, even where there is no room for it.
+    /// One that holds leaves its place to others.
+    pub(crate) fn works(&self, operation: &Operation) {
+        if operation.holds() {
+            return self.leave_queue(operation.id);
+        }
+        if operation.is_queued() {
+            return;
+        }
         let left = {
             let mut state = self.0.queue.state();
-            let lane = now_does.and_then(Lane::of);
-            let was = match (state.working.get(&operation).copied(), lane) {
-                (Some(was), Some(lane)) if was == lane => return,
-                (was, _) => was,
-            };
-            if let (Some(_), Some(lane)) = (was, lane) {
-                // Who goes on with something else is not stopped in the middle, even where there is no room for it.
-                state.working.insert(operation, lane);
-            } else if now_does.is_none() {
-                state.working.remove(&operation);
-                state.deploy.retain(|entry| entry.operation != operation);
-                state.clean.retain(|entry| entry.operation != operation);
+            match Lane::of(operation.kind) {
+                Some(lane) => state.working.insert(operation.id, lane).filter(|was| *was != lane),
+                None => state.working.remove(&operation.id),
             }
-            was
+        };
+        if let Some(lane) = left {
+            self.wake_next(lane);
+        }
+    }
+
+    /// An operation has ended, was not begun after all, or holds.
+    pub(crate) fn leave_queue(&self, operation: OperationId) {
+        self.0.breakers.tried(operation);
+        let left = {
+            let mut state = self.0.queue.state();
+            state.deploy.retain(|entry| entry.operation != operation);
+            state.clean.retain(|entry| entry.operation != operation);
+            state.working.remove(&operation)
         };
         if let Some(lane) = left {
             self.wake_next(lane);
@@ -177,7 +198,8 @@ impl Conductor {
     }
 
     fn wake_next(&self, lane: Lane) {
-        for (_, node) in self.next_of(lane) {
+        let next = self.next_of(&mut self.0.queue.state(), lane);
+        for (_, node) in next {
             let this = self.clone();
             self.spawn(async move { this.handle(node, None, Event::Due, Seen::default()).await });
         }

@@ -15,6 +15,7 @@ use wrought_engine::{Event, Returned};
 use wrought_storage::StoreError;
 
 use crate::conductor::Conductor;
+use crate::gate::Tag;
 use crate::seen::Seen;
 
 pub use effects::{EFFECTS, EffectRule};
@@ -49,9 +50,10 @@ impl Conductor {
         let plan = RecoveryPlan::of(&self.0.store, self.now()).await?;
         let operations = plan.operations.len();
         let open: Vec<_> = plan.operations.iter().map(|planned| planned.whole.clone()).collect();
-        self.restore_queue(&open);
+        self.restore_queue(&open).await?;
         // Side by side, so that the store commits them in groups.
         stream::iter(plan.operations).map(Ok).try_for_each_concurrent(ADOPTIONS, |planned| self.go_on(planned)).await?;
+        self.open_queue();
         if operations > 0 {
             tracing::info!(operations, ms = began.elapsed().as_millis(), "all open operations are being worked on again");
         }
@@ -59,7 +61,7 @@ impl Conductor {
     }
 
     async fn go_on(&self, planned: Planned) -> Result<(), StoreError> {
-        let Planned { node, operation, kind, phase, down_s, action, open, .. } = planned;
+        let Planned { node, operation, kind, phase, down_s, action, open, whole, .. } = planned;
         tracing::info!(%node, %operation, kind, ?phase, down_s, %action, "going on after a restart");
         // Two operations of one node cannot be open, so what is adopted is what was planned for.
         self.0.store.adopt(node, &self.0.host).await?;
@@ -74,7 +76,8 @@ impl Conductor {
         self.spawn(async move {
             // A version may have been revoked just before the stop: what waits on it ends, and the event after that finds nothing.
             this.handle(node, None, Event::Revoked(String::new()), Seen::default()).await;
-            this.handle(node, None, event, Seen::default()).await;
+            // Whoever was quicker than this, such as a heartbeat, has had it go on already.
+            this.handle(node, Some(Tag::of(&whole)), event, Seen::default()).await;
         });
         Ok(())
     }
