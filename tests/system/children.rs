@@ -96,16 +96,79 @@ fn a_step_for_children_that_cannot_be_executed_there_is_refused_by_name() {
 }
 
 #[test]
+fn a_child_with_an_instance_or_protected_is_left_alone() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 2, json!({})).await;
+        children[0].deploy().await;
+        children[0].patch("/protected", true.into()).await;
+        children[1].patch("/disable_power_off", true.into()).await;
+        for (at, step, text) in [(0, "factory_reset", "protected"), (1, "power_off", "disable_power_off")] {
+            let child = &children[at];
+            let interface = if step == "power_off" { "power" } else { "bios" };
+            clean(&parent, json!([on_children(interface, step, Some(&[&child.uuid]))])).await;
+            parent.reach("clean failed").await;
+            let error = parent.last_error().await;
+            assert!(error.contains(&child.uuid) && error.contains(text), "{error}");
+            assert!(child.executed("child-step").await.is_empty());
+            world.api().send(reqwest::Method::DELETE, &parent.path("/maintenance"), |request| request).await.ok();
+            parent.provision("manage").await;
+            parent.reach("manageable").await;
+        }
+        children[0].patch("/protected", false.into()).await;
+        clean(&parent, json!([on_children("bios", "factory_reset", Some(&[&children[0].uuid]))])).await;
+        parent.reach("clean failed").await;
+        assert!(parent.last_error().await.contains("state active"), "{}", parent.last_error().await);
+        assert!(children[0].executed("child-step").await.is_empty());
+    });
+}
+
+#[test]
+fn a_parent_is_not_switched_off_under_a_child_that_must_stay_on_or_is_held() {
+    run(async {
+        let world = Shared::world().await;
+        let (parent, children) = family(&world, 2, json!({})).await;
+        for node in [&children[0], &children[1]] {
+            node.power("power on").await.ok();
+            node.reach_power("power on").await;
+        }
+        children[1].patch("/disable_power_off", true.into()).await;
+        parent.power("power off").await.ok();
+        let refused = parent.rest().await;
+        let error = refused["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains(&children[1].uuid) && error.contains("disable_power_off"), "{refused}");
+        children[1].patch("/disable_power_off", false.into()).await;
+
+        children[1].deploy().await;
+        let hold = json!([{"interface": "power", "step": "hold"}]);
+        assert_eq!(children[1].ask(json!({"target": "service", "service_steps": hold})).await.status, 202);
+        children[1].pass("service hold").await;
+        let began = std::time::Instant::now();
+        parent.power("power off").await.ok();
+        let refused = parent.rest().await;
+        assert!(began.elapsed() < Duration::from_secs(10), "it is told at once: {:?}", began.elapsed());
+        let error = refused["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains(&children[1].uuid) && error.contains("service hold") && error.contains("unlock"), "{refused}");
+        for node in [&parent, &children[0], &children[1]] {
+            assert_eq!(node.get().await["power_state"], "power on", "nobody was switched off");
+        }
+        children[1].provision("unhold").await;
+        children[1].reach("active").await;
+    });
+}
+
+#[test]
 fn a_child_that_somebody_works_on_is_waited_for() {
     run(async {
         let world = Shared::world().await;
-        let (parent, children) = family(&world, 1, json!({"fake_deploy_delay": 2})).await;
-        children[0].provision("active").await;
+        let (parent, children) = family(&world, 1, json!({"fake_clean_delay": 2})).await;
+        children[0].provision("manage").await;
+        clean(&children[0], json!([{"interface": "vendor", "step": "log_passthrough"}])).await;
         clean(&parent, json!([on_children("bios", "factory_reset", None)])).await;
         parent.pass("clean wait").await;
         assert!(!children[0].get().await["reservation"].is_null());
         parent.reach("manageable").await;
-        assert_eq!(children[0].state().await, "active");
+        assert_eq!(children[0].state().await, "manageable");
         assert_eq!(children[0].executed("child-step").await, ["bios.factory_reset"]);
     });
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
-use wrought_domain::step::Children;
+use wrought_domain::step::{Children, Reserved};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, PowerState, Principal, Step, StepCall};
+use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, PowerState, Principal, ProvisionState, Step, StepCall};
 use wrought_engine::{Kind, Operation, PowerAction, PowerTarget, Request, Returned};
 use wrought_storage::{EventQuery, NodeFilter, NodeQuery, NodeRef, Stored};
 
 use crate::conductor::Conductor;
+use crate::rules::check_unprotected;
 use crate::{Refusal, convert};
 
 /// Children of one node that a step is executed on.
@@ -22,6 +23,9 @@ const MAX_CHILDREN: u32 = 256;
 const DEDICATED_SUPPLY: &str = "has_dedicated_power_supply";
 /// How long a change of a node's power waits for that of its parent or its children; less than a command may last.
 const RELATIVES_TIMEOUT: Duration = Duration::from_secs(45);
+/// In which a child has no instance, and nothing is half done.
+const STATES: [ProvisionState; 4] =
+    [ProvisionState::Enroll, ProvisionState::Manageable, ProvisionState::Available, ProvisionState::InspectFailed];
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where an operation on a relative stands.
@@ -78,7 +82,7 @@ impl Conductor {
         let what = format!("{} {}", operation.index, step.id());
         for child in self.children_of(node, step.children.as_ref().unwrap_or(&Children::All)).await? {
             let id = derived(operation.id, &what, child.uuid);
-            match self.stands(child.uuid, id).await? {
+            match self.stands(child.uuid, id, operation).await? {
                 Stand::Done => {}
                 Stand::Running => return Ok(Some((child.uuid, id))),
                 Stand::Failed(reason) => {
@@ -105,9 +109,11 @@ impl Conductor {
         if stored.value.maintenance {
             return Err(refused(&"it is in maintenance"));
         }
+        self.check_visible(child, operation).await.map_err(|error| refused(&error.message))?;
         if let Some(other) = self.0.store.operation(child.uuid).await.map_err(|error| convert::store_error(&error))? {
             return Ok((child.uuid, other.id));
         }
+        check_child(&stored.value, step).map_err(|why| refused(&why))?;
         let call = StepCall {
             interface: step.interface.clone(),
             step: step.step.clone(),
@@ -147,6 +153,10 @@ impl Conductor {
             PowerAction::Off | PowerAction::SoftOff if !reboots => {
                 let mut children = self.children_of(node, &Children::All).await?;
                 children.retain(|child| !has_own_supply(child) && child.power_state != Some(PowerState::Off));
+                // All are asked before the first is switched off.
+                for child in &children {
+                    self.check_may_be_off(child, operation).await?;
+                }
                 let each = children.iter().map(|child| self.power_relative(child, operation, PowerTarget::Off));
                 futures::future::try_join_all(each).await.map(drop)
             }
@@ -154,21 +164,43 @@ impl Conductor {
         }
     }
 
+    /// Whether a child that takes its power from its parent may be switched off with it.
+    async fn check_may_be_off(&self, child: &Node, operation: &Operation) -> Result<(), DriverError> {
+        self.check_visible(child, operation).await.map_err(|error| wrong_power(child, &error.message))?;
+        if child.disable_power_off {
+            return Err(wrong_power(child, &"it has disable_power_off set"));
+        }
+        let other = self.0.store.operation(child.uuid).await.map_err(|error| convert::store_error(&error))?;
+        match other.filter(|other| !matches!(other.kind, Kind::Power(_))) {
+            None => Ok(()),
+            Some(other) => {
+                let text = format!(
+                    "it is in state {} and held by operation {} ({}); wait for that or end it, or have an administrator `wrought node \
+                     unlock` the child",
+                    child.provision_state,
+                    other.id,
+                    other.kind.name()
+                );
+                Err(wrong_power(child, &text))
+            }
+        }
+    }
+
     /// Changes the power of a parent or child, and waits until that has ended.
     async fn power_relative(&self, node: &Node, operation: &Operation, target: PowerTarget) -> Result<(), DriverError> {
         let id = derived(operation.id, &format!("power {} {target:?}", operation.turn), node.uuid);
-        let wrong = |why: &dyn std::fmt::Display| {
-            let text = format!("the power of node {}, with which this one shares its supply, could not be changed: {why}", node.uuid);
-            DriverError::new(ErrorKind::PowerFailed, "wrought.RelativePower", text)
-        };
+        let wrong = |why: &dyn std::fmt::Display| wrong_power(node, why);
         let waited = tokio::time::timeout(RELATIVES_TIMEOUT, async {
             loop {
-                match self.stands(node.uuid, id).await? {
+                match self.stands(node.uuid, id, operation).await? {
                     Stand::Done => return Ok(()),
                     Stand::Failed(reason) => return Err(wrong(&reason)),
                     Stand::Running => {}
                     Stand::Unknown => {
                         let stored = self.relative(node.uuid).await?;
+                        if target == PowerTarget::Off {
+                            self.check_may_be_off(&stored.value, operation).await?;
+                        }
                         if stored.value.reservation.is_none() {
                             let begun =
                                 self.start_operation(stored, Request::new(id, Kind::Power(target), operation.principal.clone())).await;
@@ -203,24 +235,35 @@ impl Conductor {
         wanted.iter().map(find).collect()
     }
 
+    /// Whether the one who asked for the operation sees the child.
+    async fn check_visible(&self, child: &Node, operation: &Operation) -> Result<(), DriverError> {
+        let found = self.0.store.node(&operation.principal, &NodeRef::Uuid(child.uuid)).await;
+        match found.map_err(|error| convert::store_error(&error))? {
+            Some(_) => Ok(()),
+            None => Err(failed("wrought.ForeignChild", format!("it is not a node of {}'s", operation.principal.user))),
+        }
+    }
+
     async fn relative(&self, node: NodeId) -> Result<Stored<Node>, DriverError> {
         let found = self.0.store.node(&Principal::host(), &NodeRef::Uuid(node)).await.map_err(|error| convert::store_error(&error))?;
         found.ok_or_else(|| failed("wrought.NoChild", format!("node {node} could not be found")))
     }
 
-    /// Where an operation stands that this host began on a parent or child.
-    async fn stands(&self, node: NodeId, id: OperationId) -> Result<Stand, DriverError> {
+    /// Where an operation stands that this host began on a parent or child for another one, which knows those it has waited for.
+    async fn stands(&self, node: NodeId, id: OperationId, of: &Operation) -> Result<Stand, DriverError> {
         let store = &self.0.store;
         let now = store.operation(node).await.map_err(|error| convert::store_error(&error))?;
         if now.is_some_and(|now| now.id == id) {
             return Ok(Stand::Running);
         }
         let kinds = ["finished", "failed", "aborted"].map(str::to_owned).to_vec();
-        let query = EventQuery { node: Some(node), kinds, after: None, limit: 100 };
+        let query = EventQuery { node: Some(node), kinds, operation: Some(id), after: None, limit: 10 };
         let ends = store.events(&query).await.map_err(|error| convert::store_error(&error))?;
         let own = id.to_string();
         let end = ends.iter().find(|event| event.detail.get("operation").and_then(|id| id.as_str()) == Some(own.as_str()));
         Ok(match end {
+            // It has begun and ended, but its end is forgotten: it is not begun a second time.
+            None if of.others.contains(&id) => Stand::Failed("how it ended is not known any more".to_owned()),
             None => Stand::Unknown,
             Some(event) if event.kind == "finished" => Stand::Done,
             Some(event) => {
@@ -229,6 +272,27 @@ impl Conductor {
             }
         })
     }
+}
+
+/// Whether a step may be executed on a child. Steps on children are clean steps, which an instance may not outlive; power is
+/// changed in any state, as by a request.
+fn check_child(child: &Node, step: &Step) -> Result<(), String> {
+    match step.reserved() {
+        Some(Reserved::PowerOff) if child.disable_power_off => return Err("it has disable_power_off set".to_owned()),
+        Some(Reserved::PowerOn | Reserved::PowerOff | Reserved::Reboot) => return Ok(()),
+        _ => {}
+    }
+    check_unprotected(child).map_err(|refusal| refusal.to_string())?;
+    if !STATES.contains(&child.provision_state) {
+        let states: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
+        return Err(format!("it is in state {}; it has to be in one of: {}", child.provision_state, states.join(", ")));
+    }
+    Ok(())
+}
+
+fn wrong_power(node: &Node, why: &dyn std::fmt::Display) -> DriverError {
+    let text = format!("the power of node {}, with which this one shares its supply, could not be changed: {why}", node.uuid);
+    DriverError::new(ErrorKind::PowerFailed, "wrought.RelativePower", text)
 }
 
 /// Whether a child's power does not come from its parent.

@@ -1,13 +1,13 @@
 //! What happened to nodes: asked for, waited for, forgotten in time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -22,6 +22,9 @@ use crate::{Refusal, convert};
 
 /// Requests that wait for events at a time; more are answered at once.
 const WAITING: usize = 256;
+
+/// Of these, one user's.
+const WAITING_EACH: usize = 64;
 
 /// No request waits longer.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -87,15 +90,46 @@ pub struct EventsAsked {
 }
 
 /// Requests that wait for events.
+#[derive(Default)]
 pub(crate) struct Polls {
-    places: Semaphore,
+    /// How many each user has; no more users than places.
+    taken: Mutex<HashMap<Caller, usize>>,
     /// The host is about to stop.
     leaving: CancellationToken,
 }
 
-impl Default for Polls {
-    fn default() -> Self {
-        Self { places: Semaphore::new(WAITING), leaving: CancellationToken::new() }
+/// A user and the project.
+type Caller = (String, Option<String>);
+
+/// A place among the requests that wait.
+struct Place<'p> {
+    polls: &'p Polls,
+    caller: Caller,
+}
+
+impl Polls {
+    /// A place for one more request, unless all are taken, or too many by the same user.
+    fn place(&self, who: &Principal) -> Option<Place<'_>> {
+        let caller = (who.user.clone(), who.project.clone());
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.get(&caller).copied().unwrap_or(0);
+        if own >= WAITING_EACH || taken.values().sum::<usize>() >= WAITING {
+            return None;
+        }
+        taken.insert(caller.clone(), own.saturating_add(1));
+        Some(Place { polls: self, caller })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.polls.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = taken.get(&self.caller).copied().unwrap_or(0).saturating_sub(1);
+        if left == 0 {
+            taken.remove(&self.caller);
+        } else {
+            taken.insert(self.caller.clone(), left);
+        }
     }
 }
 
@@ -130,9 +164,9 @@ impl Conductor {
             }
         };
         let mut watch = self.0.store.event_watch();
-        let query = EventQuery { node, kinds: asked.kinds, after: asked.after, limit: asked.limit };
+        let mut query = EventQuery { node, kinds: asked.kinds, after: asked.after, limit: asked.limit, ..EventQuery::default() };
         let ends = Instant::now() + asked.wait.min(LONGEST_WAIT);
-        let place = asked.after.and_then(|_| self.0.polls.places.try_acquire().ok());
+        let place = asked.after.and_then(|_| self.0.polls.place(who));
         loop {
             watch.mark_unchanged();
             // Read first: what is not found up to here will not come any more.
@@ -144,6 +178,8 @@ impl Conductor {
                 let events: Vec<Value> = events.into_iter().map(shown).collect();
                 return Ok(json!({ "events": events, "last": last, "dropped": dropped }));
             }
+            // What was looked through is not looked through again.
+            query.after = query.after.map(|after| after.max(newest));
             tokio::select! {
                 changed = watch.changed() => if changed.is_ok() { tokio::time::sleep(GATHER).await },
                 () = tokio::time::sleep_until(ends) => {}
@@ -180,5 +216,25 @@ pub(crate) fn check_kinds(kinds: &[String]) -> Result<(), String> {
             Err(format!("there is no kind of event {unknown:?}: use {}", KINDS.join(", ")))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nobody_takes_the_places_of_all() {
+        let polls = Polls::default();
+        let (greedy, other) = (Principal { user: "greedy".into(), ..Principal::noauth() }, Principal::noauth());
+        let mut own: Vec<Place<'_>> = std::iter::from_fn(|| polls.place(&greedy)).take(WAITING).collect();
+        assert_eq!(own.len(), WAITING_EACH);
+        drop(polls.place(&other).unwrap());
+        own.pop();
+        own.push(polls.place(&greedy).unwrap());
+        assert!(polls.place(&greedy).is_none());
+        drop(own);
+        assert!(polls.taken.lock().unwrap().is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::QueryBuilder;
-use wrought_domain::{Map, Node, NodeId, Principal};
+use wrought_domain::{Map, Node, NodeId, OperationId, Principal};
 use wrought_engine::LifecycleEvent;
 
 use crate::script::Script;
@@ -34,6 +34,8 @@ pub struct EventQuery {
     pub node: Option<NodeId>,
     /// Of these kinds alone; all if empty.
     pub kinds: Vec<String>,
+    /// Of this operation alone; to be asked with its node.
+    pub operation: Option<OperationId>,
     /// Those after this one, the oldest first; without it the latest ones.
     pub after: Option<u64>,
     /// How many at most; [`MAX_EVENTS`] is the most.
@@ -152,6 +154,10 @@ impl Store {
                 list.push_bind(kind.clone());
             }
             query.push(")");
+        }
+        if let Some(operation) = asked.operation {
+            // A quotation mark within a text of the document is escaped, so this is the operation itself.
+            query.push(" AND doc LIKE ").push_bind(format!("%\"operation\":\"{operation}\"%"));
         }
         query.push(if asked.after.is_some() { " ORDER BY id LIMIT " } else { " ORDER BY id DESC LIMIT " });
         query.push_bind(i64::from(asked.limit.min(MAX_EVENTS)));

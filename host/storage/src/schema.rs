@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (8, include_str!("../migrations/0008_recipes.sql")),
     (9, include_str!("../migrations/0009_events.sql")),
     (10, include_str!("../migrations/0010_inspection.sql")),
+    (11, include_str!("../migrations/0011_events_by_kind.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.

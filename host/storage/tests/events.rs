@@ -40,9 +40,26 @@ async fn every_write_tells_what_it_changed_and_on_whose_behalf() {
     assert_eq!(json!(events[1].detail), json!({"name": "n", "on": true, "reason": "disk", "user": "noauth"}));
     assert_eq!(json!(events[2].detail), json!({"name": "n", "to": "power on", "user": "wrought"}));
     // They outlive their node, and one of many kinds is found among all.
-    let query = EventQuery { node: Some(id), kinds: vec!["power".into(), "deleted".into()], after: None, limit: 1 };
+    let query = EventQuery { node: Some(id), kinds: vec!["power".into(), "deleted".into()], limit: 1, ..EventQuery::default() };
     assert_eq!(kinds(&store.events(&query).await.unwrap()), ["deleted"], "the latest, where none is named");
     assert_eq!(after(&store, 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_end_of_an_operation_is_found_behind_any_number_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let node = store.create_node(&admin(), node("n")).await.unwrap().value;
+    let ids: Vec<OperationId> = (0..150).map(|at| OperationId(Uuid::from_u128(at))).collect();
+    for id in &ids {
+        let detail = Map::from_iter([("operation".to_owned(), id.to_string().into()), ("reason".to_owned(), "x".into())]);
+        store.note_event(&admin(), &node, "finished", detail).await.unwrap();
+    }
+    let query = EventQuery { node: Some(node.uuid), kinds: vec!["finished".into()], operation: Some(ids[3]), limit: 10, after: None };
+    let found = store.events(&query).await.unwrap();
+    assert_eq!((found.len(), &found[0].detail["operation"]), (1, &json!(ids[3].to_string())));
+    let other = EventQuery { operation: Some(OperationId(Uuid::max())), ..query };
+    assert!(store.events(&other).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Teller {
         let (oldest, newest) = self.conductor.0.store.event_bounds().await?;
         self.skip(oldest, newest).await?;
         let kinds = self.config.kinds.clone();
-        let query = EventQuery { node: None, kinds, after: Some(self.cursor.event), limit: PAGE };
+        let query = EventQuery { kinds, after: Some(self.cursor.event), limit: PAGE, ..EventQuery::default() };
         let events = self.conductor.0.store.events(&query).await?;
         if events.is_empty() {
             // None of those up to the newest is one to tell of.
