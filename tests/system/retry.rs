@@ -63,6 +63,70 @@ fn a_cleaning_goes_on_after_its_last_finished_step() {
 }
 
 #[test]
+fn a_retry_that_is_refused_changes_nothing() {
+    run(async {
+        let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let node = world.enrol().await;
+        node.provision("manage").await;
+        node.reach("manageable").await;
+        node.set_faults(Faults { failing_step: Some("burnin_cpu".into()), ..Faults::default() });
+        let steps = json!([{"interface": "deploy", "step": "burnin_cpu"}]);
+        assert_eq!(node.ask(json!({"target": "clean", "clean_steps": steps})).await.status, 202);
+        node.reach("clean failed").await;
+        let address = node.get().await["driver_info"]["redfish_address"].clone();
+        let change = json!([{"op": "remove", "path": "/driver_info/redfish_address"}]);
+        world.api().call(Method::PATCH, &node.path(""), &change).await.ok();
+        retry(&node, json!({})).await.refused(400);
+        let now = node.get().await;
+        assert_eq!(
+            (&now["provision_state"], &now["maintenance"], &now["fault"]),
+            (&json!("clean failed"), &json!(true), &json!("clean failure")),
+            "{now}"
+        );
+        node.patch("/driver_info/redfish_address", address).await;
+        node.set_faults(Faults::default());
+        retry(&node, json!({})).await.ok();
+        node.reach("manageable").await;
+    });
+}
+
+#[test]
+fn what_a_template_changed_meanwhile_is_executed_again() {
+    run(async {
+        let world = World::new(Setup { servers: 0, ..Setup::default() }).await;
+        let settings = |value: &str| json!([{"name": "boot", "value": value}]);
+        let steps = |value: &str| json!([{"interface": "bios", "step": "apply_configuration", "args": {"settings": settings(value)}, "priority": 90}]);
+        let template = json!({"name": "CUSTOM_BIOS", "steps": steps("1")});
+        world.api().call(Method::POST, "/v1/deploy_templates", &template).await.ok();
+        let node = world.fake("fake", json!({})).await;
+        world.api().call(Method::PUT, &node.path("/traits"), &json!({"traits": ["CUSTOM_BIOS"]})).await.ok();
+        node.patch("/instance_info/traits", json!(["CUSTOM_BIOS"])).await;
+        let hold = json!([{"interface": "power", "step": "hold", "priority": 20}]);
+        let held = async || {
+            node.pass("deploy hold").await;
+            node.provision("abort").await;
+            node.reach("deploy failed").await;
+        };
+        assert_eq!(node.ask(json!({"target": "active", "deploy_steps": hold})).await.status, 202);
+        held().await;
+
+        let again = retry(&node, json!({})).await.ok();
+        assert_eq!((&again["skipped"], &again["changed"]), (&json!(["bios.apply_configuration"]), &json!(false)), "{again}");
+        held().await;
+        assert_eq!(started(&node, "bios.apply_configuration").await, 1);
+
+        let change = json!([{"op": "replace", "path": "/steps", "value": steps("2")}]);
+        world.api().call(Method::PATCH, "/v1/deploy_templates/CUSTOM_BIOS", &change).await.ok();
+        let again = retry(&node, json!({})).await.ok();
+        assert_eq!((&again["skipped"], &again["changed"]), (&json!([]), &json!(true)), "{again}");
+        held().await;
+        assert_eq!(started(&node, "bios.apply_configuration").await, 2);
+        let bios = world.api().get(&node.path("/bios")).await.ok();
+        assert_eq!(bios["bios"][0]["value"], "2", "{bios}");
+    });
+}
+
+#[test]
 fn a_deployment_writes_its_image_once_more_only_when_another_one_is_asked_for() {
     run(async {
         let world = World::new(Setup { servers: 1, ..Setup::default() }).await;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde_json::Value;
-use wrought_domain::{Map, StepCall};
+use wrought_domain::{Map, OperationId, StepCall};
 
 /// The body of `PUT /v1/nodes/{node}/states/provision` but for its target.
 #[derive(Clone, Default, PartialEq)]
@@ -20,8 +20,10 @@ pub struct ProvisionRequest {
     pub deploy_steps: Vec<StepCall>,
     /// Clean or service without booting the agent.
     pub disable_ramdisk: bool,
-    /// `interface.step` of those that an earlier operation has executed, and this one need not: for a retry, never of a body.
-    pub skip: Vec<String>,
+    /// Steps that an earlier operation has executed, and this one need not: for a retry, never of a body.
+    pub skip: Vec<StepCall>,
+    /// The new operation's id, where drivers were chosen for it already: for a retry, never of a body.
+    pub id: Option<OperationId>,
     /// With which the operator logs in to a rescued machine.
     pub rescue_password: Option<String>,
 }

@@ -225,6 +225,11 @@ pub enum PlanError {
 }
 
 impl StepCall {
+    /// `interface.step`, for people.
+    pub fn id(&self) -> String {
+        format!("{}.{}", self.interface, self.step)
+    }
+
     /// Whether both ask for the same step of the same nodes, whatever their arguments.
     pub fn names(&self, other: &StepCall) -> bool {
         self.interface == other.interface && self.step == other.step && self.children == other.children

@@ -3,8 +3,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wrought_domain::{Digest, Node, NodeId};
-use wrought_engine::Operation;
+use wrought_domain::{Digest, Node, NodeId, StepCall};
+use wrought_engine::{Operation, Pin};
 
 use crate::document::Table;
 use crate::script::Script;
@@ -18,14 +18,15 @@ pub struct FailedOperation {
     pub at: Timestamp,
     /// As it was when it failed.
     pub operation: Operation,
-    /// Of what it was done with: the node's instance, interfaces and `driver_info`.
+    /// Of all that it was done with.
     inputs: Option<Digest>,
 }
 
 impl FailedOperation {
-    /// Whether the node asks for the same as when the operation failed, so that what it finished is what would be done again.
-    pub fn still_fits(&self, node: &Node) -> bool {
-        self.inputs.is_some() && self.inputs == inputs(node)
+    /// Whether the node, the deploy templates of its instance and the drivers that would serve it are what they were when the
+    /// operation failed, so that what it finished is what would be done again.
+    pub fn still_fits(&self, node: &Node, templates: &[StepCall], drivers: &[Pin]) -> bool {
+        self.inputs.is_some() && self.inputs == inputs(node, templates, drivers)
     }
 }
 
@@ -36,16 +37,16 @@ struct Kept<O> {
     inputs: Option<Digest>,
 }
 
-fn inputs(node: &Node) -> Option<Digest> {
-    let told =
-        (&node.driver, &node.interfaces, &node.instance_uuid, &node.instance_info, &node.driver_info, &node.traits, &node.raid_config);
-    let hash = digest(&SHA256, &serde_json::to_vec(&told).ok()?);
+fn inputs(node: &Node, templates: &[StepCall], drivers: &[Pin]) -> Option<Digest> {
+    let instance = (&node.instance_uuid, &node.instance_info, &node.traits);
+    let machine = (&node.driver, &node.interfaces, &node.driver_info, &node.properties, &node.raid_config, &node.target_raid_config);
+    let hash = digest(&SHA256, &serde_json::to_vec(&(instance, machine, templates, drivers)).ok()?);
     Some(Digest::from_sha256(hash.as_ref().try_into().ok()?))
 }
 
 /// Keeps it in place of the former; `node` is as the failure leaves it.
 pub(crate) fn put(script: &mut Script, keys: &KeyRing, node: &Node, operation: &Operation) -> Result<(), StoreError> {
-    let kept = Kept { operation, inputs: inputs(node) };
+    let kept = Kept { operation, inputs: inputs(node, &operation.templates, &operation.drivers) };
     let doc = document::seal(keys, Table::FailedOperations, node.uuid, &kept)?;
     script
         .add(

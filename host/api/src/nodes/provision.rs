@@ -96,6 +96,7 @@ async fn request(call: &Call, node: &Node, mut args: Args, verb: Verb) -> Result
     };
     Ok(ProvisionRequest {
         skip: Vec::new(),
+        id: None,
         config_drive: config_drive.map(|drive| checked_config_drive(call, drive, verb)).transpose()?,
         clean_steps: some("clean_steps", clean_steps)?,
         service_steps: some("service_steps", service_steps)?,
