@@ -1,25 +1,24 @@
 //! What agents call, without credentials: lookup, heartbeat, and what an inspection found.
 
-use std::time::Duration;
-
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
-use wrought_conductor::{Heartbeat, Lookup, Refusal};
+use wrought_conductor::{Heartbeat, Lookup};
 use wrought_domain::port::mac;
 use wrought_domain::{NodeId, Principal};
-use wrought_inspection::Findings;
+use wrought_inspection::Posted;
 use wrought_storage::NodeRef;
 
 use crate::Api;
 use crate::args::brief;
-use crate::call::{Call, ok};
+use crate::call::{Call, ok, peer};
 use crate::errors::Fault;
+use crate::inspection_bodies::{arrive, reading};
 use crate::versions;
 
 /// MAC addresses that one lookup may name.
@@ -28,13 +27,6 @@ const MAX_ADDRESSES: usize = 64;
 const MAX_TEXT: usize = 2048;
 /// The longest certificate that a heartbeat may carry, in bytes.
 const MAX_CERTIFICATE: usize = 64 * 1024;
-/// Bodies with findings of inspections that are in memory at a time.
-const MAX_INSPECTIONS: usize = 16;
-/// How long such a body waits for its turn, and how long it may take to arrive.
-const INSPECTION_TURN: Duration = Duration::from_secs(20);
-const INSPECTION_ARRIVAL: Duration = Duration::from_secs(60);
-
-static INSPECTIONS: Semaphore = Semaphore::const_new(MAX_INSPECTIONS);
 
 /// The version documents and the agents' routes.
 pub(crate) fn routes() -> Router<Api> {
@@ -145,23 +137,22 @@ async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fa
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-/// `POST /v1/continue_inspection`: an agent posts what it found, before it knows its node or has a token. The body is large and anybody
-/// may send one, so few are taken at a time, and each has a time to arrive.
+/// `POST /v1/continue_inspection`: an agent posts what it found, before it knows its node or has a token.
 async fn continue_inspection(State(api): State<Api>, request: Request) -> Result<Response, Fault> {
     if !api.config.enable_ramdisk_endpoints {
         return Err(Fault::forbidden("The agents' routes are disabled on this host."));
     }
-    let busy = || Fault::from(Refusal::Unavailable("Too much inspection data arrives at the same time; try again.".into()));
-    let _permit = match tokio::time::timeout(INSPECTION_TURN, INSPECTIONS.acquire()).await {
-        Ok(Ok(permit)) => permit,
-        _ => return Err(busy()),
-    };
-    let call = tokio::time::timeout(INSPECTION_ARRIVAL, Call::from_request(request, &api)).await;
-    let call = call.map_err(|_| Fault::limit(StatusCode::REQUEST_TIMEOUT, "The inspection data did not arrive in time."))??;
+    let (parts, body) = request.into_parts();
+    let arrived = arrive(body, api.config.max_inspection_body_bytes, peer(&parts)).await?;
+    let turn = reading().await?;
+    let call = Call::from_request(Request::from_parts(parts, Body::empty()), &api).await?;
     call.query().done()?;
-    let findings = Findings::posted(call.bytes()).map_err(|unfit| Fault::invalid(format!("Invalid inspection data: {unfit}.")))?;
-    let wants_lookup = call.version.0 >= 84;
-    let (node, looked_up) = call.api.service.continue_inspection(findings, wants_lookup, call.peer).await?;
+    let bytes = arrived.bytes.clone();
+    // The turn goes along: what is being read goes on being read when the agent goes away.
+    let posted = tokio::task::spawn_blocking(move || (Posted::read(bytes), turn)).await;
+    let (posted, _turn) = posted.map_err(|error| Fault::internal("reading inspection data", &error))?;
+    let posted = posted.map_err(|unfit| Fault::invalid(format!("Invalid inspection data: {unfit}.")))?;
+    let (node, looked_up) = call.api.service.continue_inspection(posted, call.version.0 >= 84, call.peer).await?;
     let body = match looked_up {
         Some(found) => shown(&call, found),
         None => json!({"uuid": node}),

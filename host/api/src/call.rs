@@ -5,9 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, Query, Request};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use wrought_domain::json::{TooMuch, bounded};
 use wrought_domain::{Map, Node, Principal};
 use wrought_storage::{NodeRef, Stored};
 
@@ -16,6 +18,9 @@ use crate::args::Args;
 use crate::errors::Fault;
 use crate::links::Base;
 use crate::versions::Version;
+
+/// Values that a body may consist of: they take many times the memory of the few bytes that each may have.
+const MAX_VALUES: usize = 200_000;
 
 /// A request to the v1 API.
 pub(crate) struct Call {
@@ -36,11 +41,10 @@ impl FromRequest<Api> for Call {
         let version = *parts.extensions.get::<Version>().ok_or_else(Fault::no_such_resource)?;
         let who = parts.extensions.get::<Principal>().cloned().ok_or_else(|| Fault::forbidden("Forbidden"))?;
         let base = base(api, &parts.headers);
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let peer = peer(&parts);
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| Fault::invalid("The query cannot be decoded."))?.0;
         let limit = match parts.uri.path() {
             path if path.ends_with("/states/provision") => api.config.max_provision_body_bytes,
-            "/v1/continue_inspection" | "/v1/continue_inspection.json" => api.config.max_inspection_body_bytes,
             _ => api.config.max_body_bytes,
         };
         let body = read(body, limit).await.map_err(|refused| match refused {
@@ -49,7 +53,7 @@ impl FromRequest<Api> for Call {
             }
             Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
         })?;
-        check_depth(&body, api.config.max_json_depth)?;
+        check_json(&body, api.config.max_json_depth)?;
         Ok(Self { api: api.clone(), version, who, base, peer, query, body })
     }
 }
@@ -70,26 +74,20 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Unread> {
     }
 }
 
-/// Refuses JSON nested deeper than `limit`, before anything is built from it.
-fn check_depth(body: &[u8], limit: usize) -> Result<(), Fault> {
-    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
-    for byte in body {
-        match (in_text, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_text = !in_text,
-            (false, b'{' | b'[') => {
-                depth += 1;
-                if depth > limit {
-                    let text = format!("Request body is nested too deeply: at most {limit} levels are accepted.");
-                    return Err(Fault::limit(StatusCode::BAD_REQUEST, text));
-                }
-            }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(())
+/// Refuses JSON that is nested deeper than `levels`, or of too many values, before anything is built from it.
+fn check_json(body: &[u8], levels: usize) -> Result<(), Fault> {
+    bounded(body, levels, MAX_VALUES).map_err(|much| {
+        let text = match much {
+            TooMuch::Levels(levels) => format!("Request body is nested too deeply: at most {levels} levels are accepted."),
+            TooMuch::Values(values) => format!("Request body has too many values: at most {values} are accepted."),
+        };
+        Fault::limit(StatusCode::BAD_REQUEST, text)
+    })
+}
+
+/// Who sends the request.
+pub(crate) fn peer(parts: &Parts) -> IpAddr {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
 }
 
 fn base(api: &Api, headers: &http::HeaderMap) -> Base {
@@ -183,17 +181,4 @@ pub(crate) fn no_content() -> Response {
 
 fn located(location: String) -> [(HeaderName, String); 1] {
     [(header::LOCATION, location)]
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn depth_counts_brackets_outside_of_texts() {
-        assert!(check_depth(br#"{"a": "[[[[", "b": "\"[[["}"#, 1).is_ok());
-        assert!(check_depth(b"[[1],[2],[3]]", 2).is_ok());
-        assert!(check_depth(b"[[[1]]]", 2).is_err());
-    }
 }

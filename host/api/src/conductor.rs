@@ -13,7 +13,7 @@ use wrought_conductor::{
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_inspection::Findings;
+use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
 
@@ -92,8 +92,8 @@ impl Service for Conductor {
         self.heartbeat(node, beat).await
     }
 
-    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
-        self.continue_inspection(findings, lookup, peer).await
+    async fn continue_inspection(&self, posted: Posted, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
+        self.continue_inspection(posted, lookup, peer).await
     }
 
     async fn add_inspection_rule(&self, who: &Principal, rule: Rule) -> Result<Rule, Refusal> {

@@ -16,6 +16,7 @@ mod deploy_templates;
 mod drivers;
 mod errors;
 mod fields;
+mod inspection_bodies;
 mod inspection_rules;
 mod links;
 mod middleware;

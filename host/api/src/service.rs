@@ -13,7 +13,7 @@ use wrought_conductor::{
 };
 use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_inspection::Findings;
+use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
 
@@ -81,7 +81,7 @@ pub trait Service: Send + Sync {
     async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal>;
 
     /// Takes what an agent found on its machine; the node that it is of, and with `lookup` what a lookup says of it.
-    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal>;
+    async fn continue_inspection(&self, posted: Posted, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal>;
 
     /// Adds an inspection rule that can run.
     async fn add_inspection_rule(&self, who: &Principal, rule: Rule) -> Result<Rule, Refusal>;

@@ -6,6 +6,7 @@ pub mod error;
 pub mod function;
 pub mod hardware_type;
 pub mod id;
+pub mod json;
 pub mod lock;
 pub mod mask;
 pub mod node;

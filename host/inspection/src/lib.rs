@@ -2,7 +2,7 @@
 //! operator's rules do the rest.
 //!
 //! ```text
-//! body of the agent, report of a driver --> Findings --> hooks --> rules --> Subject: node, ports, inventory, plugin data
+//! body of the agent --> Posted, report of a driver --> Findings --> hooks --> rules --> Subject: node, ports, inventory, plugin data
 //! ```
 //!
 //! Everything here is pure. Findings come from a machine that nobody vouches for: whatever is taken from them is parsed into what it
@@ -12,11 +12,13 @@
 mod config;
 mod findings;
 mod hooks;
+mod posted;
 pub mod rules;
 
 pub use config::{AddPorts, Hook, InspectionConfig, KeepPorts};
 pub use findings::{Findings, Interface, MAX_BODY, MAX_DEPTH, MAX_INTERFACES, MAX_VALUES, Unfit};
 pub use hooks::{HookError, Means, apply_hooks};
+pub use posted::Posted;
 
 use wrought_domain::{Map, Node, Port};
 

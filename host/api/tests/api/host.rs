@@ -20,7 +20,7 @@ use wrought_conductor::{
 };
 use wrought_domain::{ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
 use wrought_engine::PowerTarget;
-use wrought_inspection::Findings;
+use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Durability, NodeRef, Reserved, Revision, Store, StoreError};
 
@@ -175,8 +175,8 @@ impl Service for Conductor {
         self.note(Asked::Heartbeat(node, beat))
     }
 
-    async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
-        let addresses: Vec<String> = findings.interfaces().into_iter().map(|interface| interface.mac).collect();
+    async fn continue_inspection(&self, posted: Posted, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
+        let addresses = posted.addresses().to_vec();
         let found = self.lookup(&addresses, None, peer).await?;
         let node = NodeId(found.node["uuid"].as_str().unwrap().parse().unwrap());
         self.asked.lock().unwrap().pop();

@@ -1,6 +1,10 @@
 //! What agents post, inspection rules, and what was found about nodes.
 
-use axum::body::Body;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
 use http::Request;
 use serde_json::{Value, json};
 use wrought_storage::FindingKind;
@@ -34,8 +38,12 @@ async fn an_agent_posts_what_it_found_without_a_version_or_a_token() {
 async fn findings_that_are_too_much_or_none_are_refused() {
     let host = Host::new().await;
     let deep = format!("{{\"inventory\": {}{}}}", "[".repeat(40), "]".repeat(40));
+    // Objects in objects: they have no commas, and take a hundred times the memory of their bytes.
+    let nested = vec![format!("{}1{}", "{\"\":".repeat(20), "}".repeat(20)); 20_000].join(",");
+    let nested = format!("{{\"inventory\": {{\"interfaces\": [{{\"mac_address\": \"52:54:00:00:00:09\"}}]}}, \"x\": [{nested}]}}");
     for (body, status) in [
         ("{}".to_owned(), 400),
+        (nested.clone(), 400),
         ("[]".into(), 400),
         ("{\"inventory\": {\"interfaces\": []}}".into(), 400),
         (deep, 400),
@@ -49,6 +57,44 @@ async fn findings_that_are_too_much_or_none_are_refused() {
     let large = json!({"inventory": {"interfaces": [{"mac_address": "52:54:00:00:00:09"}]}, "logs": "y".repeat(3 << 20)});
     let request = Request::post("/v1/continue_inspection").body(Body::from(large.to_string())).unwrap();
     send(host.agents(), request).await.expect(404);
+    // The same holds for the other bodies that may be large.
+    host.enroll("n").await;
+    let config_drive = format!("{{\"target\": \"active\", \"configdrive\": {{\"meta_data\": {nested}}}}}");
+    let request = Request::put("/v1/nodes/n/states/provision").header("X-OpenStack-Ironic-API-Version", NEWEST);
+    let told = host.send(request.body(Body::from(config_drive)).unwrap()).await.expect(400).json();
+    assert!(told["faultstring"].as_str().unwrap().contains("too many values"), "{told}");
+}
+
+#[tokio::test]
+async fn agents_that_send_nothing_hinder_no_others() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    host.post("/v1/ports", json!({"node_uuid": node, "address": "52:54:00:1a:b0:01"})).await.expect(201);
+    let post = |peer: &str, body: Body| {
+        let mut request = Request::post("/v1/continue_inspection").body(body).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+        send(host.agents(), request)
+    };
+    let idle = || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let mut waiting: futures::stream::FuturesUnordered<_> = (0..100).map(|_| post("192.0.2.1", idle())).collect();
+    let began = tokio::time::Instant::now();
+    let other = async {
+        // The idle ones come first.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        post("192.0.2.2", Body::from(posted("52:54:00:1a:b0:01").to_string())).await
+    };
+    tokio::pin!(other);
+    let mut sent_away = Vec::new();
+    let reply = loop {
+        tokio::select! {
+            reply = &mut other => break reply,
+            Some(reply) = futures::StreamExt::next(&mut waiting) => sent_away.push(reply.status.as_u16()),
+        }
+    };
+    reply.expect(202);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?} {sent_away:?}", began.elapsed());
+    // The first of them have a few seconds, the others wait for them.
+    assert!(sent_away.is_empty(), "{sent_away:?}");
 }
 
 fn rule() -> Value {

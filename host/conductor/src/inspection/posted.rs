@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use wrought_domain::{Node, NodeId, Principal, ProvisionState};
 use wrought_engine::Event;
-use wrought_inspection::Findings;
+use wrought_inspection::Posted;
 use wrought_storage::{FindingKind, NodeFilter, NodeQuery, NodeRef};
 
 use super::Kept;
@@ -31,12 +31,15 @@ impl Conductor {
     /// An agent posts what it found. The findings are stored when this returns; with `lookup` the answer holds what a lookup says.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] when no node, or more than one, is being inspected that they can be of.
-    pub async fn continue_inspection(&self, findings: Findings, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
+    /// [`Refusal::NotFound`] when no node, or more than one, is being inspected that they can be of; [`Refusal::Invalid`].
+    pub async fn continue_inspection(&self, posted: Posted, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
         let not_found =
             || Refusal::NotFound("No node that is being inspected has one of these MAC addresses, or this controller.".to_owned());
-        let id = self.inspected_node(&findings).await?.ok_or_else(not_found)?;
+        let id = self.inspected_node(&posted).await?.ok_or_else(not_found)?;
         let looked_up = if lookup { Some(self.lookup(&[], Some(id), peer).await?) } else { None };
+        let read = tokio::task::spawn_blocking(move || posted.findings()).await;
+        let broke = |_| Refusal::Internal("a fault in the host: the inspection data could not be read; its log says more".into());
+        let findings = read.map_err(broke)?.map_err(|unfit| Refusal::Invalid(format!("Invalid inspection data: {unfit}.")))?;
         let gate = self.gate(id);
         let inside = gate.lock().await;
         let stored = self.0.store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
@@ -57,11 +60,10 @@ impl Conductor {
     }
 
     /// The node that findings are of.
-    async fn inspected_node(&self, findings: &Findings) -> Result<Option<NodeId>, Refusal> {
-        let addresses: Vec<String> = findings.interfaces().into_iter().map(|interface| interface.mac).collect();
-        match self.0.store.nodes_with_addresses(&addresses).await.map_err(convert::refusal)?.as_slice() {
+    async fn inspected_node(&self, posted: &Posted) -> Result<Option<NodeId>, Refusal> {
+        match self.0.store.nodes_with_addresses(posted.addresses()).await.map_err(convert::refusal)?.as_slice() {
             [one] => Ok(Some(*one)),
-            [] => self.by_controller(&findings.bmc_addresses()).await,
+            [] => self.by_controller(posted.bmc_addresses()).await,
             _ => Ok(None),
         }
     }

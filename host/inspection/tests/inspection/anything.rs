@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wrought_inspection::rules::{self, Clause, Rule};
-use wrought_inspection::{Findings, InspectionConfig, Means, Source, apply_hooks};
+use wrought_inspection::{InspectionConfig, Means, Posted, Source, apply_hooks};
 
 use crate::{map, rule, subject};
 
@@ -122,9 +122,14 @@ proptest! {
 
     #[test]
     fn findings_of_any_shape_break_nothing(inventory in value(), plugin in value(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Findings::posted(&bytes);
+        prop_assert!(Posted::read(bytes.into()).is_err());
         let body = json!({"inventory": inventory, "error": plugin, "root_disk": plugin, "boot_interface": plugin}).to_string();
-        let _ = Findings::posted(body.as_bytes());
+        if let Ok(posted) = Posted::read(body.into()) {
+            let (addresses, controllers) = (posted.addresses().to_vec(), posted.bmc_addresses().to_vec());
+            let found = posted.findings().unwrap();
+            prop_assert_eq!(found.interfaces().into_iter().map(|interface| interface.mac).collect::<Vec<_>>(), addresses);
+            prop_assert_eq!(found.bmc_addresses(), controllers);
+        }
         let mut subject = subject();
         if let Value::Object(inventory) = inventory {
             subject.inventory.extend(inventory);
