@@ -99,7 +99,7 @@ fn fill(template: &mut DeployTemplate, mut document: Map) -> Result<(), Fault> {
 
 /// `POST /v1/deploy_templates`.
 async fn create(call: Call) -> Result<Response, Fault> {
-    call.since(55)?;
+    recipes::writable::<DeployTemplate>(&call, 55)?;
     call.query().done()?;
     let mut document = checked_body("deploy template", FIELDS, call.object()?, &call)?;
     for name in ["name", "steps"] {
@@ -125,7 +125,7 @@ async fn create(call: Call) -> Result<Response, Fault> {
 
 /// `PATCH /v1/deploy_templates/{template}`.
 async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(55)?;
+    recipes::writable::<DeployTemplate>(&call, 55)?;
     call.query().done()?;
     let changes = changes(&call, FIELDS)?;
     let before: DeployTemplate = recipes::find(&call, &call.who, &ident).await?;
@@ -149,7 +149,7 @@ async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
 
 /// `DELETE /v1/deploy_templates/{template}`.
 async fn delete(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(55)?;
+    recipes::writable::<DeployTemplate>(&call, 55)?;
     call.args()?.done()?;
     let template: DeployTemplate = recipes::find(&call, &call.who, &ident).await?;
     call.api.service.store().delete_recipe(&call.who, &template).await?;

@@ -27,6 +27,12 @@ pub(crate) trait Kept: Recipe {
     fn shown(&self, call: &Call) -> Map;
 }
 
+/// Ironic's 405 for writes of versions that do not know the kind of recipe, or this of its fields; reads are answered 404.
+pub(crate) fn writable<R: Kept>(call: &Call, since: u16) -> Result<(), Fault> {
+    let what = format!("{}s", R::ONE.to_lowercase());
+    call.since(since).map_err(|_| Fault::routing(405, format!("The API version does not allow {what}")))
+}
+
 /// The fields asked for.
 fn wanted<R: Kept>(call: &Call, args: &mut Args) -> Result<Option<Vec<String>>, Fault> {
     let wanted = args.list("fields")?;

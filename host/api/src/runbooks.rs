@@ -140,7 +140,7 @@ fn fill(call: &Call, runbook: &mut Runbook, mut document: Map) -> Result<(), Fau
 
 /// `POST /v1/runbooks`. A project's own belongs to it.
 async fn create(call: Call) -> Result<Response, Fault> {
-    call.since(92)?;
+    recipes::writable::<Runbook>(&call, 92)?;
     call.query().done()?;
     let mut document = checked_body("runbook", FIELDS, call.object()?, &call)?;
     for name in ["name", "steps"] {
@@ -170,7 +170,7 @@ async fn create(call: Call) -> Result<Response, Fault> {
 
 /// `PATCH /v1/runbooks/{runbook}`.
 async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(92)?;
+    recipes::writable::<Runbook>(&call, 92)?;
     call.query().done()?;
     let changes = changes(&call, FIELDS)?;
     let before: Runbook = recipes::find(&call, &call.who, &ident).await?;
@@ -196,7 +196,7 @@ async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
 
 /// `DELETE /v1/runbooks/{runbook}`.
 async fn delete(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(92)?;
+    recipes::writable::<Runbook>(&call, 92)?;
     call.args()?.done()?;
     let runbook: Runbook = recipes::find(&call, &call.who, &ident).await?;
     call.api.service.store().delete_recipe(&call.who, &runbook).await?;
@@ -229,7 +229,7 @@ async fn list_traits(Path(ident): Path<String>, call: Call) -> Result<Response, 
 
 /// `PUT .../traits`.
 async fn replace_traits(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(TRAITS_SINCE)?;
+    recipes::writable::<Runbook>(&call, TRAITS_SINCE)?;
     let traits = traits::given(&call)?;
     change(&call, &ident, |stored| *stored = traits).await?;
     Ok(no_content())
@@ -237,7 +237,7 @@ async fn replace_traits(Path(ident): Path<String>, call: Call) -> Result<Respons
 
 /// `PUT .../traits/{trait}`.
 async fn add_trait(Path((ident, name)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(TRAITS_SINCE)?;
+    recipes::writable::<Runbook>(&call, TRAITS_SINCE)?;
     call.args()?.done()?;
     traits::check(&name)?;
     let location = format!("{}/v1/runbooks/{ident}/traits/{name}", call.base);
@@ -247,7 +247,7 @@ async fn add_trait(Path((ident, name)): Path<(String, String)>, call: Call) -> R
 
 /// `DELETE .../traits/{trait}`; one that is not there is gone already.
 async fn delete_trait(Path((ident, name)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(TRAITS_SINCE)?;
+    recipes::writable::<Runbook>(&call, TRAITS_SINCE)?;
     call.args()?.done()?;
     change(&call, &ident, |stored| stored.retain(|known| *known != name)).await?;
     Ok(no_content())
@@ -255,7 +255,7 @@ async fn delete_trait(Path((ident, name)): Path<(String, String)>, call: Call) -
 
 /// `DELETE .../traits`.
 async fn delete_traits(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(TRAITS_SINCE)?;
+    recipes::writable::<Runbook>(&call, TRAITS_SINCE)?;
     call.args()?.done()?;
     change(&call, &ident, Vec::clear).await?;
     Ok(no_content())

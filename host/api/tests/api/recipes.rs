@@ -263,3 +263,20 @@ async fn a_runbook_gives_a_cleaning_or_a_service_its_steps_in_order() {
     host.call("POST", RUNBOOKS, "1.92", runbook("CUSTOM_R")).await.expect(201);
     host.call("PUT", path, "1.92", json!({"target": "service", "runbook": "CUSTOM_R"})).await.expect(202);
 }
+
+#[tokio::test]
+async fn writes_of_versions_that_do_not_know_recipes_are_answered_405() {
+    let host = Host::new().await;
+    for (path, version, name) in [(TEMPLATES, "1.54", "deploy templates"), (RUNBOOKS, "1.91", "runbooks")] {
+        let one = format!("{path}/CUSTOM_A");
+        host.call("GET", path, version, Value::Null).await.expect(404);
+        host.call("GET", &one, version, Value::Null).await.expect(404);
+        for (method, path) in [("POST", path), ("PATCH", &one), ("DELETE", &one)] {
+            let reply = host.call(method, path, version, json!([])).await.expect(405);
+            assert!(reply.json().to_string().contains(&format!("The API version does not allow {name}")), "{method} {path}");
+        }
+    }
+    let traits = format!("{RUNBOOKS}/CUSTOM_A/traits");
+    host.call("GET", &traits, "1.92", Value::Null).await.expect(404);
+    host.call("PUT", &traits, "1.92", json!({"traits": []})).await.expect(405);
+}
