@@ -34,11 +34,29 @@ fn image_source(details: &Details) -> Result<&str> {
     Ok(source)
 }
 
+/// Whether the host has a secret for the container's registry: the instance's own, or the operator's if it belongs there.
+fn has_secret(details: &Details, source: &str) -> Result<bool> {
+    if text(&details.instance_info, "image_pull_secret").is_some() {
+        return Ok(true);
+    }
+    if text(&details.driver_info, "image_pull_secret").is_none() {
+        return Ok(false);
+    }
+    let registry = text(&details.driver_info, "image_pull_registry").ok_or_else(|| {
+        Error::missing_parameter(
+            "driver_info/image_pull_registry is missing: the registry, as host or host:port, that image_pull_secret is for",
+        )
+    })?;
+    let host = source.strip_prefix("oci://").and_then(|rest| rest.split_once('/')).map(|(host, _)| host);
+    Ok(host.is_some_and(|host| host.eq_ignore_ascii_case(registry)))
+}
+
 /// The arguments of the agent's step; secrets by their references.
 fn install_args(details: &Details, drive: Option<&str>) -> Result<Value> {
-    let has_secret = [&details.instance_info, &details.driver_info].iter().any(|info| text(info, "image_pull_secret").is_some());
+    let source = image_source(details)?;
+    let has_secret = has_secret(details, source)?;
     Ok(json!({
-        "image_source": image_source(details)?,
+        "image_source": source,
         "configdrive": drive,
         "oci_pull_secret": has_secret.then_some(PULL_SECRET),
     }))
@@ -58,6 +76,7 @@ impl Driver for Bootc {
                 "Power the machine off through its controller at the end of a deployment.",
             ),
             Property::optional("driver_info/image_pull_secret", "The registry's secret; that of `instance_info` comes first."),
+            Property::optional("driver_info/image_pull_registry", "The registry (host or host:port) that alone gets `image_pull_secret`."),
             Property::optional("properties/capabilities", "`boot_mode` and `secure_boot`; those of `instance_info` come first."),
             Property::optional("properties/root_device", "Hints that find the disk to install on; those of `instance_info` come first."),
         ]
@@ -69,7 +88,7 @@ impl Deploy for Bootc {
         boot::validate()?;
         let details = Details::load()?;
         check::check(&details)?;
-        image_source(&details).map(drop)
+        has_secret(&details, image_source(&details)?).map(drop)
     }
 
     fn prepare() -> Result<Outcome> {
@@ -154,7 +173,14 @@ mod tests {
         let source = json!({"image_source": "oci://r.example/os:1"});
         let args = install_args(&details(source.clone(), json!({})), None).unwrap();
         assert_eq!((args["oci_pull_secret"].clone(), args["configdrive"].clone()), (Value::Null, Value::Null));
-        let args = install_args(&details(source, json!({"image_pull_secret": "******"})), Some("secret-ref:config-drive")).unwrap();
+        let of_instance = json!({"image_source": "oci://r.example/os:1", "image_pull_secret": "******"});
+        assert_eq!(install_args(&details(of_instance, json!({})), None).unwrap()["oci_pull_secret"], PULL_SECRET);
+        let of_node = |registry: &str| json!({"image_pull_secret": "******", "image_pull_registry": registry});
+        let elsewhere = install_args(&details(source.clone(), of_node("other.example")), None).unwrap();
+        assert_eq!(elsewhere["oci_pull_secret"], Value::Null);
+        let nowhere = install_args(&details(source.clone(), json!({"image_pull_secret": "******"})), None).unwrap_err();
+        assert_eq!(nowhere.kind, ErrorKind::MissingParameter);
+        let args = install_args(&details(source, of_node("R.example")), Some("secret-ref:config-drive")).unwrap();
         assert_eq!((args["oci_pull_secret"].clone(), args["configdrive"].clone()), (json!(PULL_SECRET), json!("secret-ref:config-drive")));
     }
 }

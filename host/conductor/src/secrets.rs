@@ -29,6 +29,9 @@ pub(crate) const HASHED_RESCUE_PASSWORD: &str = "hashed_rescue_password";
 /// The key, in `instance_info` or else in `driver_info`, of what a registry asks for, and the reference under which drivers know it.
 const PULL_SECRET: (&str, &str) = ("image_pull_secret", "image-pull-secret");
 
+/// The key of `driver_info` that says to which registry the secret there belongs: `host` or `host:port`.
+const PULL_REGISTRY: &str = "image_pull_registry";
+
 /// Bytes of a password that is hashed.
 const MAX_PASSWORD: usize = 1024;
 
@@ -59,11 +62,8 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
     if let Some(hash) = text(&node.instance_info, HASHED_RESCUE_PASSWORD) {
         secrets.insert(RESCUE_PASSWORD, hash.into());
     }
-    let (key, reference) = PULL_SECRET;
-    if let Some(given) = text(&node.instance_info, key).or_else(|| text(&node.driver_info, key))
-        && let Ok(secret) = references.resolve(key, given)
-    {
-        secrets.insert(reference, STANDARD.encode(secret.expose_secret()).into());
+    if let Some(secret) = pull_secret(references, node) {
+        secrets.insert(PULL_SECRET.1, STANDARD.encode(secret.expose_secret()).into());
         secrets.hide(secret.expose_secret());
     }
     for (prefix, map, keys) in [("instance-info", &node.instance_info, IMAGE_URLS.as_slice()), ("driver-info", &node.driver_info, &PROXIES)]
@@ -89,6 +89,18 @@ pub(crate) fn secrets(references: &References, node: &Node, step: Option<&StepCa
         tracing::warn!(node = %node.uuid, "the node has more secrets than can be looked for: drivers get no text from its agent and servers");
     }
     secrets
+}
+
+/// What the registry of the image asks for. The instance's own secret goes wherever the instance wants, so it is no reference to one of
+/// the operator's; the operator's goes to the registry that it belongs to alone.
+fn pull_secret(references: &References, node: &Node) -> Option<SecretString> {
+    let (key, _) = PULL_SECRET;
+    if let Some(own) = text(&node.instance_info, key) {
+        return Some(own.into());
+    }
+    let (secret, registry) = (text(&node.driver_info, key)?, text(&node.driver_info, PULL_REGISTRY)?);
+    let (host, _) = text(&node.instance_info, "image_source")?.strip_prefix("oci://")?.split_once('/')?;
+    references.resolve(key, secret).ok().filter(|_| host.eq_ignore_ascii_case(registry))
 }
 
 /// A password as the agent takes it: SHA-512 crypt. The host keeps it in no other form.
@@ -274,13 +286,44 @@ mod tests {
 
         let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
         node.instance_info.insert(HASHED_RESCUE_PASSWORD.into(), one.clone().into());
-        node.driver_info = map(json!({"image_pull_secret": "canary-registry"}));
+        node.driver_info = map(json!({"image_pull_secret": "canary-registry", "image_pull_registry": "r.example:5000"}));
+        node.instance_info.insert("image_source".into(), "oci://R.example:5000/os/edge:42".into());
         let secrets = secrets(&References::default(), &node, None);
         let mut sent = json!({"rescue_password": "secret-ref:rescue-password", "pull": "secret-ref:image-pull-secret"});
         secrets.fill(&mut sent).unwrap();
         assert_eq!(sent, json!({"rescue_password": one, "pull": STANDARD.encode("canary-registry")}));
         assert_eq!(secrets.scrub_text(&format!("{one} canary-registry")), "****** ******");
         assert!(!wrought_drivers::Snapshot::node_view(&node).instance_info.contains("$6$"));
+    }
+
+    #[test]
+    fn the_operators_pull_secret_goes_to_its_own_registry_alone() {
+        let mut node = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), Timestamp::UNIX_EPOCH);
+        let config = wrought_hardware::SecretsConfig { env_prefix: "CARGO_PKG_".into(), ..Default::default() };
+        let references = References::new(config);
+        let sent = |node: &Node| {
+            let mut body = json!("secret-ref:image-pull-secret");
+            secrets(&references, node, None).fill(&mut body).ok().map(|()| body)
+        };
+        let own = json!({"image_pull_secret": "env:CARGO_PKG_NAME", "image_pull_registry": "r.example"});
+        node.driver_info = map(own);
+        for (source, goes) in [
+            ("oci://r.example/os:1", true),
+            ("oci://evil.example/os:1", false),
+            ("oci://r.example.evil.example/os:1", false),
+            ("oci://r.example@evil.example/os:1", false),
+            ("oci://r.example:5000/os:1", false),
+            ("oci://r.example", false),
+        ] {
+            node.instance_info = map(json!({ "image_source": source }));
+            assert_eq!(sent(&node), goes.then(|| json!(STANDARD.encode(env!("CARGO_PKG_NAME")))), "{source}");
+        }
+        node.instance_info = map(json!({"image_source": "oci://r.example/os:1"}));
+        node.driver_info.remove("image_pull_registry");
+        assert_eq!(sent(&node), None, "nobody said where it belongs");
+        // What an instance names is no reference to a secret of the operator's.
+        node.instance_info.insert("image_pull_secret".into(), "env:CARGO_PKG_NAME".into());
+        assert_eq!(sent(&node), Some(json!(STANDARD.encode("env:CARGO_PKG_NAME"))));
     }
 
     #[test]
