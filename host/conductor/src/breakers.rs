@@ -191,8 +191,19 @@ impl Breakers {
 }
 
 /// What says of a controller that it does not answer, or not as it should; not what it says of one machine or one account.
-const UNREACHABLE: [&str; 6] =
-    ["redfish.Unreachable", "redfish.Deadline", "redfish.AnswerLost", "redfish.TlsRefused", "redfish.Busy", "redfish.GeneralError"];
+const UNREACHABLE: [&str; 10] = [
+    "redfish.Unreachable",
+    "redfish.Deadline",
+    "redfish.AnswerLost",
+    "redfish.TlsRefused",
+    "redfish.Busy",
+    "redfish.GeneralError",
+    // Of the base registry (DSP0268).
+    "redfish.InternalError",
+    "redfish.ServiceInUnknownState",
+    "redfish.ServiceShuttingDown",
+    "redfish.ServiceTemporarilyUnavailable",
+];
 
 /// What a failure is blamed on, as far as others depend on it.
 fn blamed(operation: &Operation, node: &Node, event: &Event) -> Option<Dependency> {
