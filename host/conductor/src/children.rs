@@ -129,9 +129,11 @@ impl Conductor {
             disable_ramdisk: true,
             ..Request::new(id, Kind::ChildStep, operation.principal.clone())
         };
-        let begun = self.start_operation(stored, request).await;
-        begun.map_err(|refusal| refused(&refusal))?;
-        Ok((child.uuid, id))
+        match self.start_operation(stored, request).await {
+            // Somebody else wrote to the child at that moment: it is asked again.
+            Ok(()) | Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => Ok((child.uuid, id)),
+            Err(refusal) => Err(refused(&refusal)),
+        }
     }
 
     /// Before a change of power: a child's parent is switched on first, a parent's children are switched off first, but for those
