@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wrought_domain::Map;
+use wrought_domain::mask::{MASK, is_secret};
 use wrought_inspection::rules::{Clause, MAX_PRIORITY, PHASE, Rule};
 use wrought_storage::RuleQuery;
 
@@ -50,6 +51,59 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/v1/inspection_rules/{rule}", get(show).patch(update).delete(delete))
 }
 
+/// Arguments that tell what is set, and not to what.
+const NAMES: &[&str] = &["op", "path", "name", "port_id", "unique"];
+
+/// Whether a text names something secret: `/driver_info/redfish_password`, `{node.driver_info[redfish_password]}`.
+fn names_secret(text: &Value) -> bool {
+    let text = text.as_str().filter(|text| !text.contains(char::is_whitespace));
+    text.is_some_and(|text| text.split(['/', '.', '[', ']', '{', '}']).any(is_secret))
+}
+
+/// What may be shown of a value: what stands beside the name of a secret is one, and so is what stands below it.
+fn masked(value: Value) -> Value {
+    let hidden = |value: Value| if value.is_null() || value.is_boolean() { value } else { MASK.into() };
+    match value {
+        Value::Object(map) => {
+            let secret = map.iter().any(|(key, value)| NAMES.contains(&key.as_str()) && names_secret(value));
+            let shown = |(key, value): (String, Value)| match NAMES.contains(&key.as_str()) {
+                false if secret || is_secret(&key) => (key, hidden(value)),
+                _ => (key, masked(value)),
+            };
+            Value::Object(map.into_iter().map(shown).collect())
+        }
+        Value::Array(items) => {
+            let mut secret = false;
+            let shown = |item: Value| match (secret, names_secret(&item)) {
+                (true, _) => hidden(item),
+                (false, names) => {
+                    secret = names;
+                    masked(item)
+                }
+            };
+            Value::Array(items.into_iter().map(shown).collect())
+        }
+        other => other,
+    }
+}
+
+/// A rule without the secrets that it sets or compares.
+fn without_secrets(rule: &Rule) -> Rule {
+    let clause = |clause: &Clause| {
+        let args = masked(clause.args.clone());
+        // Where the arguments take a secret from the loop, all that it goes through is secret.
+        let secret = args != clause.args;
+        let item = |value: Value| if secret { Value::from(MASK) } else { masked(value) };
+        let over = clause.over.clone().map(|over| match over {
+            Value::Array(items) if secret => items.into_iter().map(item).collect(),
+            over => item(over),
+        });
+        Clause { args, over, ..clause.clone() }
+    };
+    let clauses = |all: &[Clause]| all.iter().map(clause).collect();
+    Rule { conditions: clauses(&rule.conditions), actions: clauses(&rule.actions), ..rule.clone() }
+}
+
 /// Clauses as Ironic shows them: a loop always with an action, with a condition where there is one.
 fn clauses(all: &[Clause], actions: bool) -> Value {
     let shown = |clause: &Clause| {
@@ -72,6 +126,11 @@ fn clauses(all: &[Clause], actions: bool) -> Value {
 }
 
 fn shown(call: &Call, rule: &Rule) -> Map {
+    document(call, &without_secrets(rule))
+}
+
+/// The rule as it is shown, secrets included.
+fn document(call: &Call, rule: &Rule) -> Map {
     let open = |value: Value| if rule.sensitive { Value::Null } else { value };
     let value = |name: &str| match name {
         "uuid" => json!(rule.uuid),
@@ -151,20 +210,22 @@ async fn show(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> 
     Ok(ok(Value::Object(item)))
 }
 
-fn read(what: &str, value: Value) -> Result<Vec<Clause>, Fault> {
+fn read(what: &str, value: Value, sensitive: bool) -> Result<Vec<Clause>, Fault> {
     let Value::Array(items) = value else { return Err(Fault::invalid(format!("{what} is a list."))) };
-    let read = |mut item: Value| {
+    let read = |(at, mut item): (usize, Value)| {
         // What an answer shows of a clause without a loop may be sent back.
         if let Some(map) = item.as_object_mut()
             && map.get("loop").is_some_and(|over| over.is_null() || over.as_array().is_some_and(Vec::is_empty))
         {
             map.remove("loop");
         }
-        let shown = brief(&item);
-        serde_json::from_value(item)
-            .map_err(|error| Fault::invalid(format!("Validation failed for inspection rule: {error} in {what}: {shown}")))
+        // The clause itself may hold secrets, and so may what is wrong with that of a sensitive rule.
+        serde_json::from_value(item).map_err(|error| {
+            let error = if sensitive { "it is not what it should be".to_owned() } else { error.to_string() };
+            Fault::invalid(format!("Validation failed for inspection rule: {error} in {what}, item {}", at + 1))
+        })
     };
-    items.into_iter().map(read).collect()
+    items.into_iter().enumerate().map(read).collect()
 }
 
 /// Takes what a body or a patched document says into a rule.
@@ -182,10 +243,10 @@ fn fill(rule: &mut Rule, mut document: Map) -> Result<(), Fault> {
         rule.sensitive = sensitive;
     }
     if let Some(conditions) = document.remove("conditions") {
-        rule.conditions = read("conditions", conditions)?;
+        rule.conditions = read("conditions", conditions, rule.sensitive)?;
     }
     if let Some(actions) = document.remove("actions") {
-        rule.actions = read("actions", actions)?;
+        rule.actions = read("actions", actions, rule.sensitive)?;
     }
     Ok(())
 }
@@ -234,7 +295,7 @@ async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
     let changes = changes(&call, FIELDS)?;
     let before = find(&call, &ident).await?;
     // Changes are applied to what is stored: a sensitive rule is not shown, but can be changed.
-    let document = shown(&call, &Rule { sensitive: false, ..before.clone() });
+    let document = document(&call, &Rule { sensitive: false, ..before.clone() });
     let document = Map::from_iter(document.into_iter().map(|(name, value)| match name.as_str() {
         "sensitive" => (name, json!(before.sensitive)),
         _ => (name, value),

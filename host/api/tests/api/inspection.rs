@@ -152,6 +152,40 @@ async fn a_sensitive_rule_shows_neither_conditions_nor_actions() {
 }
 
 #[tokio::test]
+async fn secrets_that_rules_set_are_shown_to_nobody() {
+    let host = Host::new().await;
+    let actions = json!([
+        {"op": "set-attribute", "args": {"path": "/driver_info/redfish_password", "value": "hunter2"}},
+        {"op": "set-attribute", "args": ["/driver_info/redfish_password", "hunter2"]},
+        {"op": "set-attribute", "args": {"path": "{item[path]}", "value": "{item[value]}"},
+            "loop": [{"path": "/driver_info/redfish_password", "value": "hunter2"}, {"path": "/extra/rack", "value": "seven"}]},
+        {"op": "set-attribute", "args": {"path": "/driver_info/redfish_password", "value": "{item}"}, "loop": ["hunter2"]},
+        {"op": "set-attribute", "args": {"path": "/extra/login", "value": {"user": "root", "password": "hunter2"}}},
+    ]);
+    let made = host.post(RULES, json!({"actions": actions})).await.expect(201).json();
+    let path = format!("{RULES}/{}", made["uuid"].as_str().unwrap());
+    let changed = host.patch(&path, json!([{"op": "replace", "path": "/priority", "value": 1}])).await.expect(200).json();
+    let shown = [
+        made,
+        changed,
+        host.get(&path).await.json(),
+        host.get(&format!("{RULES}?detail=true")).await.json()["inspection_rules"][0].clone(),
+    ];
+    for shown in shown {
+        assert!(!shown.to_string().contains("hunter2"), "{shown}");
+        assert_eq!(shown["actions"][0]["args"], json!({"path": "/driver_info/redfish_password", "value": "******"}));
+        assert_eq!(shown["actions"][2]["loop"][1], json!({"path": "/extra/rack", "value": "seven"}));
+        assert_eq!(shown["actions"][4]["args"]["value"]["user"], "root");
+    }
+    let kept = host.store.inspection_rules(&wrought_storage::RuleQuery::default()).await.unwrap();
+    assert_eq!(json!(kept[0].actions), actions, "what is shown is not what is kept");
+    let wrong =
+        json!([{"op": "set-attribute", "args": {"path": "/driver_info/redfish_password", "value": "hunter2"}, "multiple": "hunter2"}]);
+    let fault = host.post(RULES, json!({"sensitive": true, "actions": wrong})).await.expect(400).fault();
+    assert!(fault.contains("actions, item 1") && !fault.contains("hunter2"), "{fault}");
+}
+
+#[tokio::test]
 async fn wrong_rules_are_refused_with_the_reason() {
     let host = Host::new().await;
     let with = |key: &str, value: Value| {
