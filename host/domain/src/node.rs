@@ -265,9 +265,9 @@ impl Node {
         Ok(())
     }
 
-    /// Sets `last_error`, cut to what the column holds.
+    /// Sets `last_error`, cut to what the column holds, as [`plain`] text: some of it may be a machine's.
     pub fn fail_with(&mut self, text: &str) {
-        self.last_error = Some(cut(text, MAX_TEXT));
+        self.last_error = Some(cut(&plain(text), MAX_TEXT));
     }
 
     /// What the agent looks for and the host remembers between operations.
@@ -307,4 +307,14 @@ pub fn cut(text: &str, max: usize) -> String {
     }
     let end = (0..=max).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// The text with a space for everything that would do something to a terminal or a log instead of being shown there: control
+/// characters, line ends among them, and what turns the direction of writing round.
+pub fn plain(text: &str) -> String {
+    let acts = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{061c}' | '\u{feff}')
+    };
+    text.chars().map(|letter| if acts(letter) { ' ' } else { letter }).collect()
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wrought_domain::node::cut;
+use wrought_domain::node::{cut, plain};
 use wrought_domain::port::mac;
 use wrought_domain::{Map, Port};
 
@@ -62,8 +62,8 @@ fn ramdisk_error(subject: &Subject) -> Result<(), HookError> {
     match subject.plugin_data.get("error") {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(text)) if text.is_empty() => Ok(()),
-        Some(Value::String(text)) => Err(HookError::Ramdisk(cut(text, 1024))),
-        Some(other) => Err(HookError::Ramdisk(cut(&other.to_string(), 1024))),
+        Some(Value::String(text)) => Err(HookError::Ramdisk(plain(&cut(text, 1024)))),
+        Some(other) => Err(HookError::Ramdisk(plain(&cut(&other.to_string(), 1024)))),
     }
 }
 

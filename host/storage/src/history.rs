@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 use wrought_domain::NodeId;
+use wrought_domain::node::plain;
 use wrought_engine::{HistoryEntry, Severity};
 
 use crate::error::is_dangling;
@@ -62,7 +63,7 @@ fn record(row: Row) -> Result<HistoryRecord, StoreError> {
     })
 }
 
-/// Adds entries.
+/// Adds entries; their texts as [`plain`] ones, since some of it may be a machine's.
 pub(crate) fn insert(script: &mut Script, node: NodeId, entries: &[HistoryEntry], user: &str, conductor: Option<&str>) {
     let now = Timestamp::now().as_microsecond();
     for entry in entries {
@@ -80,7 +81,7 @@ pub(crate) fn insert(script: &mut Script, node: NodeId, entries: &[HistoryEntry]
             .bind(now)
             .bind(severity)
             .bind(entry.event_type.clone())
-            .bind(entry.event.clone())
+            .bind(plain(&entry.event))
             .bind(user.to_owned())
             .bind(conductor.map(str::to_owned));
     }
