@@ -226,6 +226,13 @@ impl Store {
         Ok(script.run_if(&mut *self.reads().acquire().await?).await?.is_some())
     }
 
+    /// The store for what an operation writes besides its advances: ports, findings, history. Such a write is done only while the operation
+    /// holds the node under this fence, in the same transaction; else it is refused as [`StoreError::StaleFence`].
+    #[must_use]
+    pub fn held_by(&self, node: NodeId, operation: OperationId, fence: Fence) -> Self {
+        Self { holder: Some((node, operation, fence)), ..self.clone() }
+    }
+
     /// The call of an operation that has this number and has not ended, if there is one, with its chunks.
     ///
     /// # Errors
@@ -378,7 +385,7 @@ impl Store {
 }
 
 /// Finds a row if the operation holds its node under this fence.
-fn holds(script: &mut Script, node: NodeId, operation: OperationId, fence: Fence) {
+pub(crate) fn holds(script: &mut Script, node: NodeId, operation: OperationId, fence: Fence) {
     script
         .add(
             "SELECT 1 FROM nodes n JOIN operations o ON o.node = n.uuid \

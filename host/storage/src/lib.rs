@@ -44,6 +44,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use wrought_domain::{Fence, NodeId, OperationId};
 
 pub use artifact::Artifact;
 pub use audit::{AuditQuery, AuditRecord, MAX_AUDIT};
@@ -106,6 +107,8 @@ pub type Watch = Box<dyn Fn(Moment) -> BoxFuture<'static, ()> + Send + Sync>;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// The operation that must hold its node at every write, where there is one.
+    holder: Option<(NodeId, OperationId, Fence)>,
 }
 
 struct Inner {
@@ -149,6 +152,7 @@ impl Store {
         let counts = Arc::new(Counts::default());
         let (writer, ended) = Writer::start(db, lock, counts.clone());
         Ok(Self {
+            holder: None,
             inner: Arc::new(Inner {
                 keys,
                 reads,
@@ -188,7 +192,7 @@ impl Store {
             events: tokio::sync::watch::Sender::default(),
             _lock: lock,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), holder: None })
     }
 
     /// Finishes what is queued, closes the database and lets go of the folder. Later calls on
@@ -221,7 +225,17 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.write_script(Script::default(), move |db, _| work(db)).await
+        let Some((node, operation, fence)) = self.holder else {
+            return self.write_script(Script::default(), move |db, _| work(db)).await;
+        };
+        let mut script = Script::default();
+        journal::holds(&mut script, node, operation, fence);
+        self.write_script(script, move |db, held| match held {
+            Ok(Some(_)) => work(db),
+            Ok(None) => Box::pin(std::future::ready(Err(StoreError::StaleFence(node)))),
+            Err(error) => Box::pin(std::future::ready(Err(error.into()))),
+        })
+        .await
     }
 
     /// Has `script` run and `work` go on with what its first statement found, in one trip to the database where `work` needs none;

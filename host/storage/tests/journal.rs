@@ -7,7 +7,7 @@ use common::{end, further, open, reserved};
 use jiff::{SignedDuration, Timestamp};
 use wrought_domain::{Digest, Fence, NodeId, OperationId};
 use wrought_engine::Advance;
-use wrought_storage::{Commit, Held, JournalAbout, JournalCall, JournalWrite, Store, StoreError};
+use wrought_storage::{Commit, FindingKind, Held, JournalAbout, JournalCall, JournalWrite, Store, StoreError};
 
 fn write(advance: &Advance, turn: u64, seq: u32, data: &[u8], outcome: Option<&'static str>) -> JournalWrite {
     let operation = advance.next.operation.as_ref().unwrap();
@@ -92,6 +92,12 @@ async fn calls_are_kept_in_order_with_their_chunks() {
     store.journal_intent(write(&advance, 3, 1, b"c1", None), adopted.fence).await.unwrap();
     let other = store.journal_intent(write(&advance, 4, 0, b"d0", None), Fence(0)).await;
     assert!(matches!(other, Err(StoreError::StaleFence(_))));
+    // The same holds for what it writes besides.
+    let put = async |fence| store.held_by(node, operation, fence).put_finding(node, FindingKind::Bios, Timestamp::now(), &fence.0).await;
+    assert!(matches!(put(held.fence).await, Err(StoreError::StaleFence(stale)) if stale == node));
+    assert_eq!(store.found_at(node, FindingKind::Bios).await.unwrap(), None);
+    put(adopted.fence).await.unwrap();
+    assert!(store.found_at(node, FindingKind::Bios).await.unwrap().is_some());
 }
 
 #[tokio::test]
