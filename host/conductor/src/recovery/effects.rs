@@ -185,7 +185,8 @@ mod tests {
                     effect |= line.to_lowercase().contains("class: effect");
                 } else if let Some((name, _)) = line.split_once(": func(") {
                     // What drivers export is called, not recorded.
-                    if effect && !["deploy", "deploy-steps", "cleaning"].contains(&interface.as_str()) {
+                    let exported = wrought_domain::Function::ALL.iter().any(|function| function.interface() == interface);
+                    if effect && !exported {
                         found.push(format!("{interface}.{name}"));
                     }
                     effect = false;
