@@ -11,7 +11,7 @@ use wrought_domain::step::{Children, Reserved};
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, PowerState, Principal, ProvisionState, Step, StepCall};
 use wrought_engine::{Kind, Operation, PowerAction, PowerTarget, Request, Returned};
-use wrought_storage::{EventQuery, NodeFilter, NodeQuery, NodeRef, Stored};
+use wrought_storage::{EventQuery, NodeEvent, NodeFilter, NodeQuery, NodeRef, Stored};
 
 use crate::conductor::Conductor;
 use crate::rules::check_unprotected;
@@ -26,6 +26,8 @@ const RELATIVES_TIMEOUT: Duration = Duration::from_secs(45);
 /// In which a child has no instance, and nothing is half done.
 const STATES: [ProvisionState; 4] =
     [ProvisionState::Enroll, ProvisionState::Manageable, ProvisionState::Available, ProvisionState::InspectFailed];
+/// How long after somebody else's write a child is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where an operation on a relative stands.
@@ -61,7 +63,7 @@ impl Conductor {
     pub(crate) async fn step_on_children(&self, node: &Node, operation: &Operation, step: &Step) -> Returned {
         match self.next_child(node, operation, step).await {
             Ok(None) => Returned::Done,
-            Ok(Some((node, id))) => Returned::Wait(Wait { condition: Condition::Operation { node, id }, timeout_s: 0 }),
+            Ok(Some(condition)) => Returned::Wait(Wait { condition, timeout_s: 0 }),
             Err(error) => Returned::Refused(error),
         }
     }
@@ -77,14 +79,14 @@ impl Conductor {
         }
     }
 
-    /// The operation to wait for, if the step has not been executed on all children.
-    async fn next_child(&self, node: &Node, operation: &Operation, step: &Step) -> Result<Option<(NodeId, OperationId)>, DriverError> {
+    /// What to wait for, if the step has not been executed on all children.
+    async fn next_child(&self, node: &Node, operation: &Operation, step: &Step) -> Result<Option<Condition>, DriverError> {
         let what = format!("{} {}", operation.index, step.id());
         for child in self.children_of(node, step.children.as_ref().unwrap_or(&Children::All)).await? {
             let id = derived(operation.id, &what, child.uuid);
             match self.stands(child.uuid, id, operation).await? {
                 Stand::Done => {}
-                Stand::Running => return Ok(Some((child.uuid, id))),
+                Stand::Running => return Ok(Some(Condition::Operation { node: child.uuid, id })),
                 Stand::Failed(reason) => {
                     return Err(failed("wrought.ChildFailed", format!("step {} failed on child node {}: {reason}", step.id(), child.uuid)));
                 }
@@ -95,13 +97,7 @@ impl Conductor {
     }
 
     /// Begins the step on a child, or says what it has to wait for.
-    async fn begin_child(
-        &self,
-        child: &Node,
-        id: OperationId,
-        operation: &Operation,
-        step: &Step,
-    ) -> Result<(NodeId, OperationId), DriverError> {
+    async fn begin_child(&self, child: &Node, id: OperationId, operation: &Operation, step: &Step) -> Result<Condition, DriverError> {
         let refused = |why: &dyn std::fmt::Display| {
             failed("wrought.ChildRefused", format!("step {} can not be executed on child node {}: {why}", step.id(), child.uuid))
         };
@@ -111,7 +107,7 @@ impl Conductor {
         }
         self.check_visible(child, operation).await.map_err(|error| refused(&error.message))?;
         if let Some(other) = self.0.store.operation(child.uuid).await.map_err(|error| convert::store_error(&error))? {
-            return Ok((child.uuid, other.id));
+            return Ok(Condition::Operation { node: child.uuid, id: other.id });
         }
         check_child(&stored.value, step).map_err(|why| refused(&why))?;
         let call = StepCall {
@@ -130,8 +126,11 @@ impl Conductor {
             ..Request::new(id, Kind::ChildStep, operation.principal.clone())
         };
         match self.start_operation(stored, request).await {
-            // Somebody else wrote to the child at that moment: it is asked again.
-            Ok(()) | Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => Ok((child.uuid, id)),
+            Ok(()) => Ok(Condition::Operation { node: child.uuid, id }),
+            // Somebody else wrote to the child at that moment: it is asked again. Nothing has begun, so nothing is waited for by its id.
+            Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => {
+                Ok(Condition::Until { at: self.now().checked_add(ASK_AGAIN).unwrap_or(jiff::Timestamp::MAX) })
+            }
             Err(refusal) => Err(refused(&refusal)),
         }
     }
@@ -263,20 +262,25 @@ impl Conductor {
         let ends = store.events(&query).await.map_err(|error| convert::store_error(&error))?;
         let own = id.to_string();
         let end = ends.iter().find(|event| event.detail.get("operation").and_then(|id| id.as_str()) == Some(own.as_str()));
-        Ok(match end {
-            // It has begun and ended, but its end is forgotten: it is not begun a second time.
-            None if of.others.contains(&id) => Stand::Failed("how it ended is not known any more".to_owned()),
-            None => Stand::Unknown,
-            Some(event) if event.kind == "finished" => Stand::Done,
-            Some(event) => {
-                let reason = event.detail.get("reason").and_then(|reason| reason.as_str());
-                Stand::Failed(reason.unwrap_or("the events of the node say no more").to_owned())
-            }
-        })
+        Ok(ended(end, of.others.contains(&id)))
     }
 }
 
-/// Whether a step may be executed on a child. Steps on children are clean steps, which an instance may not outlive; power is
+/// Where an operation stands that does not hold its node, by the event of its end. One that was waited for has begun: when its end is
+/// forgotten, it is not begun a second time.
+fn ended(end: Option<&NodeEvent>, waited_for: bool) -> Stand {
+    match end {
+        None if waited_for => Stand::Failed("how it ended is not known any more".to_owned()),
+        None => Stand::Unknown,
+        Some(event) if event.kind == "finished" => Stand::Done,
+        Some(event) => {
+            let reason = event.detail.get("reason").and_then(|reason| reason.as_str());
+            Stand::Failed(reason.unwrap_or("the events of the node say no more").to_owned())
+        }
+    }
+}
+
+/// Whether a step may be executed on a child. Steps on children are clean steps, which may destroy an instance; power is
 /// changed in any state, as by a request.
 fn check_child(child: &Node, step: &Step) -> Result<(), String> {
     match step.reserved() {
@@ -308,6 +312,9 @@ fn has_own_supply(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use wrought_domain::hardware_type::FAKE_HARDWARE;
+
     use super::*;
 
     #[test]
@@ -323,5 +330,39 @@ mod tests {
         ] {
             assert_ne!(id, different);
         }
+    }
+
+    #[test]
+    fn what_has_begun_is_not_begun_again_when_its_end_is_forgotten() {
+        assert!(matches!(ended(None, false), Stand::Unknown));
+        assert!(matches!(ended(None, true), Stand::Failed(_)));
+    }
+
+    #[test]
+    fn steps_are_for_children_without_an_instance_and_power_for_all() {
+        let mut child = Node::new(NodeId(Uuid::nil()), "redfish", FAKE_HARDWARE.defaults(), jiff::Timestamp::UNIX_EPOCH);
+        let step = |name: &str| Step {
+            interface: "deploy".into(),
+            step: name.into(),
+            priority: 0,
+            abortable: false,
+            requires_ramdisk: false,
+            reboot_requested: false,
+            arguments: Vec::new(),
+            args: wrought_domain::Map::new(),
+            offered_by: None,
+            children: None,
+        };
+        for state in [ProvisionState::Active, ProvisionState::Rescue, ProvisionState::DeployFailed, ProvisionState::CleanFailed] {
+            child.provision_state = state;
+            assert!(check_child(&child, &step("erase_devices")).unwrap_err().contains(state.as_str()));
+            check_child(&child, &step("power_off")).unwrap();
+        }
+        child.provision_state = ProvisionState::Available;
+        check_child(&child, &step("erase_devices")).unwrap();
+        (child.protected, child.disable_power_off) = (true, true);
+        check_child(&child, &step("erase_devices")).unwrap_err();
+        check_child(&child, &step("power_off")).unwrap_err();
+        check_child(&child, &step("reboot")).unwrap();
     }
 }

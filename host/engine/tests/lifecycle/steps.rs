@@ -176,6 +176,8 @@ fn a_step_of_children_is_asked_for_until_all_have_ended() {
     assert_eq!(host.state(), "clean wait");
     host.tested(true);
     assert_eq!((host.state(), in_flight(&host)), ("cleaning", "raid.apply".into()));
+    let waited_for = &host.operation.as_ref().unwrap().others;
+    assert_eq!(*waited_for, [wrought_domain::OperationId(uuid::Uuid::max())], "who has begun is not begun again");
     host.refuse(ErrorKind::Failed, "child 1: no disks");
     assert!(host.last_error().contains("step raid.apply: child 1: no disks"), "{}", host.last_error());
 }
