@@ -235,3 +235,68 @@ fn a_host_that_is_killed_while_the_machine_boots_takes_the_findings_afterwards()
         assert_eq!(node.counts().power_on, 1, "the machine is not booted again");
     });
 }
+
+#[test]
+fn the_first_findings_count_and_later_ones_are_refused() {
+    run(async {
+        let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let node = manageable(&world, "agent").await;
+        let mac = world.fleet.nodes()[0].mac.clone();
+        let post = async |cpus: u32| {
+            let posted = json!({"inventory": {"interfaces": [{"name": "eno1", "mac_address": mac}], "cpu": {"count": cpus}}});
+            world.api().call(Method::POST, "/v1/continue_inspection", &posted).await.status
+        };
+        // The machine takes its time, so that there are moments between its findings and the end.
+        node.set_faults(Faults { silent_inspection: true, delay_s: 0.3, ..Faults::default() });
+        node.provision("inspect").await;
+        let first = async {
+            loop {
+                match post(7).await {
+                    202 => break,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), first).await.unwrap();
+        let mut later = Vec::new();
+        while node.state().await.starts_with("inspect") {
+            later.push(post(9).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!later.is_empty() && later.iter().all(|status| [404, 409].contains(status)), "{later:?}");
+        assert_eq!(node.reach("manageable").await["properties"]["cpus"], 7);
+        assert_eq!(world.api().get(&node.path("/inventory")).await.ok()["inventory"]["cpu"]["count"], 7);
+    });
+}
+
+#[test]
+fn findings_that_nobody_asked_for_take_no_token_away() {
+    run(async {
+        let fleet = |options: &mut wrought_simulator::Options| options.boot_delay = 1.0;
+        let world = World::new(Setup { servers: 1, fleet, ..Setup::default() }).await;
+        let node = manageable(&world, "agent").await;
+        let mac = world.fleet.nodes()[0].mac.clone();
+        node.provision("provide").await;
+        node.pass("clean wait").await;
+        let posted = json!({"inventory": {"interfaces": [{"name": "eno1", "mac_address": mac}]}});
+        let refused = world.api().call(Method::POST, "/v1/continue_inspection", &posted).await;
+        assert_eq!(refused.status, 404, "{}", refused.text);
+        node.reach("available").await;
+    });
+}
+
+#[test]
+fn what_an_agent_says_of_its_failure_is_plain_text() {
+    run(async {
+        let world = World::new(Setup { servers: 1, ..Setup::default() }).await;
+        let node = manageable(&world, "agent").await;
+        let findings = serde_json::from_value(json!({"error": "no lshw\u{1b}]0;owned\u{7}\r\nnode-2 is active"})).unwrap();
+        node.set_faults(Faults { findings, ..Faults::default() });
+        node.provision("inspect").await;
+        node.rest().await;
+        let error = node.last_error().await;
+        assert!(error.contains("no lshw ]0;owned   node-2 is active") && !error.contains(char::is_control), "{error:?}");
+        let told = history(&node).await;
+        assert!(told.contains("no lshw ]0;owned") && !told.contains("\\u001b"), "{told}");
+    });
+}

@@ -386,7 +386,7 @@ impl Conductor {
                 operation.covered.extend(seen.covered.iter().cloned());
             }
             let revision = held.revision;
-            let fence = held.operation.fence;
+            let (operation, fence) = (held.operation.id, held.operation.fence);
             let user = held.operation.principal.user.clone();
             let mut advance = step(lifecycle, event.clone(), &self.0.settings, self.now())?;
             crate::provision::note_progress(&mut advance, &before);
@@ -395,7 +395,10 @@ impl Conductor {
                 self.take(id, &gate, &mut inside, advance, revision);
                 return Ok(());
             }
-            self.keep_findings(id, seen).await?;
+            if let Err(error) = self.keep_findings(id, operation, fence, seen).await {
+                inside.held = None;
+                return Err(error.into());
+            }
             let commit = Commit {
                 advance: &advance,
                 was: &before.node,
@@ -434,7 +437,8 @@ impl Conductor {
         }
     }
 
-    async fn held<'a>(&self, inside: &'a mut Inside, id: NodeId) -> Result<Option<&'a mut Held>, StoreError> {
+    /// The node and its operation as they are now, where it has one.
+    pub(crate) async fn held<'a>(&self, inside: &'a mut Inside, id: NodeId) -> Result<Option<&'a mut Held>, StoreError> {
         if inside.held.is_none() {
             let Some(operation) = self.0.store.operation(id).await? else { return Ok(None) };
             let principal = wrought_domain::Principal::host();

@@ -10,11 +10,11 @@ mod rules;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wrought_domain::{DriverError, ErrorKind, Map, Node, NodeId, Port, Principal};
+use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, NodeId, OperationId, Port, Principal};
 use wrought_engine::{HistoryEntry, Operation, Returned, Severity};
 use wrought_inspection::rules::{Outcome, apply};
 use wrought_inspection::{Findings, Means, Source, Subject, apply_hooks};
-use wrought_storage::{FindingKind, StoreError};
+use wrought_storage::{FindingKind, Store, StoreError};
 
 use crate::conductor::Conductor;
 use crate::convert;
@@ -53,11 +53,18 @@ impl Conductor {
     }
 
     /// What was found since the operation began, and by whom. After a restart in the middle it is the inventory already.
-    async fn found(&self, node: NodeId, operation: &Operation) -> Result<(Findings, Source), DriverError> {
-        for (kind, source) in
-            [(FindingKind::Posted, Source::InBand), (FindingKind::Reported, Source::OutOfBand), (FindingKind::Inventory, Source::OutOfBand)]
-        {
-            let found = self.0.store.finding::<Kept>(node, kind).await.map_err(|error| convert::store_error(&error))?;
+    async fn found(&self, node: &Node, operation: &Operation) -> Result<(Findings, Source), DriverError> {
+        let mut kinds = [
+            (FindingKind::Posted, Source::InBand),
+            (FindingKind::Reported, Source::OutOfBand),
+            (FindingKind::Inventory, Source::OutOfBand),
+        ];
+        // Nobody vouches for who posts, so what the controller said is preferred where it was asked.
+        if !posted::is_in_band(node) {
+            kinds.swap(0, 1);
+        }
+        for (kind, source) in kinds {
+            let found = self.0.store.finding::<Kept>(node.uuid, kind).await.map_err(|error| convert::store_error(&error))?;
             if let Some((_, kept)) = found.filter(|(at, _)| *at >= operation.started_at) {
                 return Ok((Findings { inventory: kept.inventory, plugin_data: kept.plugin_data }, source));
             }
@@ -68,9 +75,9 @@ impl Conductor {
     }
 
     async fn made_use_of(&self, node: &Node, operation: &Operation) -> Result<Inspected, DriverError> {
-        let store = &self.0.store;
+        let store = &self.0.store.held_by(node.uuid, operation.id, operation.fence);
         let failed = |error: StoreError| convert::store_error(&error);
-        let (findings, source) = self.found(node.uuid, operation).await?;
+        let (findings, source) = self.found(node, operation).await?;
         let kept = Kept { inventory: findings.inventory.clone(), plugin_data: findings.plugin_data.clone() };
         let mut attempt = 0;
         loop {
@@ -86,18 +93,18 @@ impl Conductor {
                 Ok(done) => done,
                 Err(error) => {
                     // What was found helps whoever looks for the reason.
-                    self.keep_inventory(node.uuid, &kept).await?;
+                    self.keep_inventory(store, node.uuid, &kept).await?;
                     return Err(error);
                 }
             };
             let kept = Kept { inventory: subject.inventory, plugin_data: subject.plugin_data };
-            match self.write_ports(node, &before, subject.ports).await {
+            match self.write_ports(store, node, &before, subject.ports).await {
                 Ok(()) => {}
                 Err(StoreError::Stale { .. } | StoreError::NotFound { .. }) if attempt < ATTEMPTS => continue,
                 Err(error) => return Err(convert::store_error(&error)),
             }
-            self.keep_inventory(node.uuid, &kept).await?;
-            self.tell_of_rules(node.uuid, &outcome).await.map_err(failed)?;
+            self.keep_inventory(store, node.uuid, &kept).await?;
+            self.tell_of_rules(store, node.uuid, &outcome).await.map_err(failed)?;
             return Ok(Inspected::new(node, subject.node));
         }
     }
@@ -122,16 +129,15 @@ impl Conductor {
         done.map_err(|_| refused(ErrorKind::Failed, "wrought.Inspection", "a fault in the host: the inspection's hooks and rules broke"))
     }
 
-    async fn keep_inventory(&self, node: NodeId, kept: &Kept) -> Result<(), DriverError> {
-        let store = &self.0.store;
+    async fn keep_inventory(&self, store: &Store, node: NodeId, kept: &Kept) -> Result<(), DriverError> {
         let failed = |error: StoreError| convert::store_error(&error);
         store.put_finding(node, FindingKind::Inventory, self.now(), kept).await.map_err(failed)?;
         store.drop_findings(node, USED).await.map_err(failed)
     }
 
     /// Writes what differs. An address that another node has stays with it.
-    async fn write_ports(&self, node: &Node, before: &[Port], after: Vec<Port>) -> Result<(), StoreError> {
-        let (store, host) = (&self.0.store, Principal::host());
+    async fn write_ports(&self, store: &Store, node: &Node, before: &[Port], after: Vec<Port>) -> Result<(), StoreError> {
+        let host = Principal::host();
         for port in before.iter().filter(|old| after.iter().all(|new| new.uuid != old.uuid)) {
             store.delete_port(&host, port.uuid).await?;
         }
@@ -155,7 +161,7 @@ impl Conductor {
         Ok(())
     }
 
-    async fn tell_of_rules(&self, node: NodeId, outcome: &Outcome) -> Result<(), StoreError> {
+    async fn tell_of_rules(&self, store: &Store, node: NodeId, outcome: &Outcome) -> Result<(), StoreError> {
         for (rule, level, line) in &outcome.logged {
             match level.as_str() {
                 "debug" => tracing::debug!(%node, %rule, "{line}"),
@@ -171,21 +177,22 @@ impl Conductor {
         let more = if outcome.applied.len() > names.len() { ", ..." } else { "" };
         let text = format!("{} inspection rules applied: {}{more}", outcome.applied.len(), names.join(", "));
         let entry = HistoryEntry { severity: Severity::Info, event_type: "introspection".into(), event: text };
-        self.0.store.record(node, vec![entry], &Principal::host().user, Some(&self.0.host)).await
+        store.record(node, vec![entry], &Principal::host().user, Some(&self.0.host)).await
     }
 
     /// Keeps what a driver reported about the machine, where the API finds it.
-    pub(crate) async fn keep_findings(&self, node: NodeId, seen: &Seen) -> Result<(), StoreError> {
+    pub(crate) async fn keep_findings(&self, node: NodeId, operation: OperationId, fence: Fence, seen: &Seen) -> Result<(), StoreError> {
         use wrought_drivers::contract::report::Kind;
+        let store = self.0.store.held_by(node, operation, fence);
         for report in &seen.reports {
             let now = self.now();
             match (report.kind, &report.finding) {
                 (Kind::Inventory, serde_json::Value::Object(inventory)) => {
                     let kept = Kept { inventory: inventory.clone(), plugin_data: Map::new() };
-                    self.0.store.put_finding(node, FindingKind::Reported, now, &kept).await?;
+                    store.put_finding(node, FindingKind::Reported, now, &kept).await?;
                 }
-                (Kind::BiosSettings, finding) => self.0.store.put_finding(node, FindingKind::Bios, now, finding).await?,
-                (Kind::Firmware, finding) => self.0.store.put_finding(node, FindingKind::Firmware, now, finding).await?,
+                (Kind::BiosSettings, finding) => store.put_finding(node, FindingKind::Bios, now, finding).await?,
+                (Kind::Firmware, finding) => store.put_finding(node, FindingKind::Firmware, now, finding).await?,
                 _ => {}
             }
         }

@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
-use wrought_domain::{Node, NodeId, Principal, ProvisionState};
-use wrought_engine::Event;
+use tokio::sync::Semaphore;
+use wrought_domain::{Condition, Node, NodeId, Principal, ProvisionState};
+use wrought_engine::{Event, Kind, Operation};
 use wrought_inspection::Posted;
-use wrought_storage::{FindingKind, NodeFilter, NodeQuery, NodeRef};
+use wrought_storage::{FindingKind, NodeFilter, NodeQuery};
 
 use super::Kept;
 use crate::conductor::{Conductor, HandleError};
 use crate::contacts::Contact;
 use crate::convert;
+use crate::gate::Inside;
 use crate::seen::Seen;
 use crate::{Lookup, Refusal};
 
-/// Nodes in inspection whose controllers' addresses are compared.
+/// The states of an inspection.
+const INSPECTED: [ProvisionState; 2] = [ProvisionState::InspectWait, ProvisionState::Inspecting];
+
+/// Nodes in each of them whose controllers' addresses are compared.
 const MOST: u32 = 1000;
 
 /// For the name of a controller to be resolved.
@@ -27,25 +32,42 @@ const RESOLVING: Duration = Duration::from_secs(2);
 /// Names that are resolved at the same time.
 const SIDE_BY_SIDE: usize = 32;
 
+/// Each takes a thread until the operating system answers, however long nobody waits for it any more.
+static RESOLVERS: Semaphore = Semaphore::const_new(SIDE_BY_SIDE);
+
 impl Conductor {
     /// An agent posts what it found. The findings are stored when this returns; with `lookup` the answer holds what a lookup says.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] when no node, or more than one, is being inspected that they can be of; [`Refusal::Invalid`].
+    /// [`Refusal::NotFound`] when no node, or more than one, is being inspected that they can be of; [`Refusal::Conflict`] when
+    /// others were posted before; [`Refusal::Invalid`].
     pub async fn continue_inspection(&self, posted: Posted, lookup: bool, peer: IpAddr) -> Result<(NodeId, Option<Lookup>), Refusal> {
         let not_found =
             || Refusal::NotFound("No node that is being inspected has one of these MAC addresses, or this controller.".to_owned());
         let id = self.inspected_node(&posted).await?.ok_or_else(not_found)?;
+        let gate = self.gate(id);
+        // A lookup may give out the one token that there is, so it is made for an agent that is waited for alone.
+        self.asked_for(&mut *gate.lock().await, id).await?.ok_or_else(not_found)?;
         let looked_up = if lookup { Some(self.lookup(&[], Some(id), peer).await?) } else { None };
         let read = tokio::task::spawn_blocking(move || posted.findings()).await;
         let broke = |_| Refusal::Internal("a fault in the host: the inspection data could not be read; its log says more".into());
         let findings = read.map_err(broke)?.map_err(|unfit| Refusal::Invalid(format!("Invalid inspection data: {unfit}.")))?;
-        let gate = self.gate(id);
-        let inside = gate.lock().await;
-        let stored = self.0.store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
-        stored.filter(|stored| waits(&stored.value)).ok_or_else(not_found)?;
         let kept = Kept { inventory: findings.inventory, plugin_data: findings.plugin_data };
-        self.0.store.put_finding(id, FindingKind::Posted, self.now(), &kept).await.map_err(convert::refusal)?;
+        let mut inside = gate.lock().await;
+        let operation = self.asked_for(&mut inside, id).await?.ok_or_else(not_found)?;
+        let before = self.0.store.finding::<Kept>(id, FindingKind::Posted).await.map_err(convert::refusal)?;
+        match before.filter(|(at, _)| *at >= operation.started_at) {
+            // An agent that missed the answer posts the same again.
+            Some((_, before)) if before == kept => {}
+            Some(_) => {
+                tracing::warn!(node = %id, %peer, "other findings were posted already, so these are refused");
+                return Err(Refusal::Conflict("Inspection data of this node was posted already.".into()));
+            }
+            None => {
+                let store = self.0.store.held_by(id, operation.id, operation.fence);
+                store.put_finding(id, FindingKind::Posted, self.now(), &kept).await.map_err(convert::refusal)?;
+            }
+        }
         self.0.contacts.note(id, Contact::Inspection, self.now());
         drop(inside);
         tracing::info!(node = %id, %peer, "the agent posted what it found");
@@ -57,6 +79,12 @@ impl Conductor {
             }
         });
         Ok((id, looked_up))
+    }
+
+    /// The operation of a node, when its agent is asked for findings. The node's gate is held.
+    async fn asked_for(&self, inside: &mut Inside, id: NodeId) -> Result<Option<Operation>, Refusal> {
+        let held = self.held(inside, id).await.map_err(convert::refusal)?;
+        Ok(held.filter(|held| waits(&held.node, &held.operation)).map(|held| held.operation.clone()))
     }
 
     /// The node that findings are of.
@@ -76,9 +104,15 @@ impl Conductor {
         let Ok(_one) = self.0.searching.try_lock() else {
             return Err(Refusal::Unavailable("Another inspection is being looked up by its controller; try again.".into()));
         };
-        let filter = NodeFilter { provision_state: Some(ProvisionState::InspectWait), ..NodeFilter::all() };
-        let asked = NodeQuery { filter, limit: Some(MOST), ..NodeQuery::default() };
-        let nodes = self.0.store.nodes(&Principal::host(), &asked).await.map_err(convert::refusal)?;
+        let mut nodes = Vec::new();
+        for state in INSPECTED {
+            let filter = NodeFilter { provision_state: Some(state), ..NodeFilter::all() };
+            let asked = NodeQuery { filter, limit: Some(MOST), ..NodeQuery::default() };
+            nodes.extend(self.0.store.nodes(&Principal::host(), &asked).await.map_err(convert::refusal)?);
+        }
+        // One that moved on in between was read twice.
+        nodes.sort_by_key(|node| node.uuid);
+        nodes.dedup_by_key(|node| node.uuid);
         let places = nodes.into_iter().filter_map(|node| Some((node.uuid, host_of(&node)?)));
         let found: Vec<NodeId> = stream::iter(places)
             .map(|(id, host)| async move { resolves_to(&host, addresses).await.then_some(id) })
@@ -93,14 +127,26 @@ impl Conductor {
     }
 }
 
-/// An agent may be quicker than the host, which has just been started again: what it posts before the wait has begun counts, too,
-/// where it is the agent that inspects.
-fn waits(node: &Node) -> bool {
-    match node.provision_state {
-        ProvisionState::InspectWait => true,
-        ProvisionState::Inspecting => node.interfaces.inspect == "agent",
-        _ => false,
+/// Whether the agent is what inspects the node.
+pub(super) fn is_in_band(node: &Node) -> bool {
+    node.interfaces.inspect == "agent"
+}
+
+/// Whether findings are waited for. An agent may be quicker than the host, which has just been started again: what it posts before the
+/// wait has begun counts, too, where it is the agent that inspects.
+fn waits(node: &Node, operation: &Operation) -> bool {
+    fn for_findings(condition: &Condition) -> bool {
+        match condition {
+            Condition::InspectionData { .. } => true,
+            Condition::Any(any) => any.iter().any(for_findings),
+            _ => false,
+        }
     }
+    let asked = match &operation.waiting {
+        Some(waiting) => for_findings(&waiting.condition),
+        None => is_in_band(node),
+    };
+    operation.kind == Kind::Inspect && asked && INSPECTED.contains(&node.provision_state)
 }
 
 /// The host of the node's controller.
@@ -121,10 +167,18 @@ async fn resolves_to(host: &str, addresses: &[IpAddr]) -> bool {
     if let Ok(address) = host.parse::<IpAddr>() {
         return addresses.contains(&address);
     }
-    match tokio::time::timeout(RESOLVING, tokio::net::lookup_host((host, 443))).await {
-        Ok(Ok(mut found)) => found.any(|found| addresses.contains(&found.ip())),
-        _ => false,
-    }
+    let name = host.to_owned();
+    let found = async move {
+        let turn = RESOLVERS.acquire().await.ok()?;
+        let resolve = async move {
+            let found = tokio::net::lookup_host((name, 443)).await.map(|found| found.map(|found| found.ip()).collect::<Vec<_>>());
+            drop(turn);
+            found
+        };
+        tokio::spawn(resolve).await.ok()?.ok()
+    };
+    let found = tokio::time::timeout(RESOLVING, found).await.ok().flatten().unwrap_or_default();
+    found.iter().any(|found| addresses.contains(found))
 }
 
 #[cfg(test)]
