@@ -87,6 +87,16 @@ fn masked(value: Value) -> Value {
     }
 }
 
+/// Whether an answer's mask is sent back.
+fn has_mask(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text == MASK,
+        Value::Array(items) => items.iter().any(has_mask),
+        Value::Object(map) => map.values().any(has_mask),
+        _ => false,
+    }
+}
+
 /// A rule without the secrets that it sets or compares.
 fn without_secrets(rule: &Rule) -> Rule {
     let clause = |clause: &Clause| {
@@ -218,6 +228,10 @@ fn read(what: &str, value: Value, sensitive: bool) -> Result<Vec<Clause>, Fault>
             && map.get("loop").is_some_and(|over| over.is_null() || over.as_array().is_some_and(Vec::is_empty))
         {
             map.remove("loop");
+        }
+        if has_mask(&item) {
+            let text = format!("{MASK} stands for a secret that is not shown: give the secret itself in {what}, item {}", at + 1);
+            return Err(Fault::invalid(text));
         }
         // The clause itself may hold secrets, and so may what is wrong with that of a sensitive rule.
         serde_json::from_value(item).map_err(|error| {
