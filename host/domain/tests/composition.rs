@@ -169,6 +169,16 @@ fn is_denied(policy: &Policy, id: &Id) -> bool {
     policy.denied.contains(&dotted(id))
 }
 
+/// What drivers offer under a name of the host's own is nobody's: the host would execute it in their place.
+fn is_left_out(policy: &Policy, id: &Id) -> bool {
+    is_denied(policy, id) || RESERVED.contains(&id.1.as_str())
+}
+
+/// Nobody could let a child go that holds.
+fn may_not_be_asked(policy: &Policy, call: &StepCall) -> bool {
+    is_denied(policy, &names(call)) || (call.children.is_some() && call.step == "hold")
+}
+
 fn needs_no_offer(call: &StepCall) -> bool {
     call.children.is_some() || RESERVED.contains(&call.step.as_str())
 }
@@ -224,7 +234,7 @@ fn faults_of_deployment(
     let mut faults = BTreeSet::new();
     for list in [user, templates] {
         for (at, call) in list.iter().enumerate() {
-            if is_denied(policy, &names(call)) {
+            if may_not_be_asked(policy, call) {
                 faults.insert("denied");
             }
             if names(call) == ("deploy".into(), "deploy".into()) && call.children.is_none() && call.priority != Some(0) {
@@ -238,7 +248,7 @@ fn faults_of_deployment(
     }
     // A user's step stands in for the template's of the same name, whose arguments nobody looks at then.
     let stood_in = |call: &StepCall| user.iter().any(|other| names(other) == names(call) && other.children == call.children);
-    let offered: Vec<Step> = offered.iter().filter(|step| !is_denied(policy, &id(step))).cloned().collect();
+    let offered: Vec<Step> = offered.iter().filter(|step| !is_left_out(policy, &id(step))).cloned().collect();
     for call in user.iter().chain(templates.iter().filter(|call| !stood_in(call))) {
         faults.extend(faults_of(&offered, call, complete));
     }
@@ -251,7 +261,7 @@ proptest! {
     #[test]
     fn an_automated_plan_is_the_models(offered in offered(), policy in policy()) {
         let counted: Vec<(u32, Id)> =
-            offered.iter().filter(|step| !is_denied(&policy, &id(step))).map(|step| (ruled(&policy, step), id(step))).collect();
+            offered.iter().filter(|step| !is_left_out(&policy, &id(step))).map(|step| (ruled(&policy, step), id(step))).collect();
         prop_assert_eq!(found(&plan::automated(&offered, &policy)), in_order(counted.clone(), rank));
         prop_assert_eq!(found(&plan::verification(&offered, &policy)), in_order(counted, verify_rank));
     }
@@ -277,7 +287,7 @@ proptest! {
     fn a_manual_plan_is_what_was_asked_for_or_an_error_that_is_true(offered in offered(), asked in asked(6), policy in policy()) {
         let asked = aimed(&offered, asked);
         let mut faults: BTreeSet<&str> = asked.iter().flat_map(|call| faults_of(&offered, call, true)).collect();
-        if asked.iter().any(|call| is_denied(&policy, &names(call))) {
+        if asked.iter().any(|call| may_not_be_asked(&policy, call)) {
             faults.insert("denied");
         }
         match plan::manual(&offered, &asked, &policy) {
@@ -313,13 +323,13 @@ proptest! {
             Ok(plan) => {
                 prop_assert!(faults.is_empty(), "accepted in spite of {:?}", faults);
                 let there = |call: &StepCall| {
-                    needs_no_offer(call) || offered.iter().any(|step| id(step) == names(call) && !is_denied(&policy, &id(step)))
+                    needs_no_offer(call) || offered.iter().any(|step| id(step) == names(call) && !is_left_out(&policy, &id(step)))
                 };
                 // The last word on each step: the user's, else a template's, else the driver's.
                 let mut counted = Vec::new();
                 for step in &offered {
                     let spoken = user.iter().chain(&templates).any(|call| names(call) == id(step) && call.children.is_none());
-                    if !spoken && !is_denied(&policy, &id(step)) {
+                    if !spoken && !is_left_out(&policy, &id(step)) {
                         counted.push((ruled(&policy, step), id(step)));
                     }
                 }
@@ -416,7 +426,7 @@ proptest! {
                 // Who executes it, and with what priority it is offered.
                 let by_raid = if interface == "raid" { has(&id, &of_raid).map(|step| ("raid-x", step)) } else { None };
                 let offered = by_raid.or(has(&id, &own).map(|step| ("own", step))).or(has(&id, &base).map(|step| ("base", step)));
-                let offered = offered.filter(|_| !is_denied(&policy, &id)).map(|(who, step)| (who, ruled(&policy, &step)));
+                let offered = offered.filter(|_| !is_left_out(&policy, &id)).map(|(who, step)| (who, ruled(&policy, &step)));
                 let word = if automatic { None } else { asks(&id, &user).or(asks(&id, &templates)) };
                 let expected = match (&offered, word) {
                     _ if RESERVED.contains(&name) && !automatic => continue,
