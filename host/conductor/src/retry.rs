@@ -90,9 +90,7 @@ impl Conductor {
 
 /// Whether the failure itself put the node into maintenance, and nobody has given another reason since.
 fn has_own_fault(node: &Node) -> bool {
-    node.maintenance
-        && node.fault.as_deref().is_some_and(|fault| OWN_FAULTS.contains(&fault))
-        && node.maintenance_reason == node.last_error
+    node.maintenance && node.fault.as_deref().is_some_and(|fault| OWN_FAULTS.contains(&fault)) && node.maintenance_reason == node.last_error
 }
 
 /// The node as it is when the failure of a cleaning or a service is taken away.
