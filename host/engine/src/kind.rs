@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use wrought_domain::function::Function;
 
-use crate::operation::PowerTarget;
-
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +75,26 @@ impl Kind {
     pub fn deploys(self) -> bool {
         matches!(self, Kind::Deploy | Kind::Rebuild)
     }
+}
+
+/// What `PUT /v1/nodes/{node}/states/power` may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PowerTarget {
+    /// `power on`.
+    #[serde(rename = "power on")]
+    On,
+    /// `power off`.
+    #[serde(rename = "power off")]
+    Off,
+    /// `rebooting`.
+    #[serde(rename = "rebooting")]
+    Reboot,
+    /// `soft power off`.
+    #[serde(rename = "soft power off")]
+    SoftOff,
+    /// `soft rebooting`.
+    #[serde(rename = "soft rebooting")]
+    SoftReboot,
 }
 
 /// Where an operation stands.

@@ -30,10 +30,10 @@ pub use wrought_domain::Function;
 
 pub use events::{EventKind, LifecycleEvent};
 pub use exits::{FailureKind, exits};
-pub use kind::{Kind, Phase};
+pub use kind::{Kind, Phase, PowerTarget};
 pub use operation::{
-    Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, Pin, PowerAction, PowerTarget, Request, Returned,
-    Severity, VendorCall, Waiting, Wipe,
+    Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, Pin, PowerAction, Request, Returned, Severity, VendorCall,
+    Waiting, Wipe,
 };
 pub use settings::{Erasure, Settings};
 pub use step::{Impossible, begin, step};

@@ -170,26 +170,6 @@ fn by_deploy_interface() -> Vec<String> {
     vec!["deploy".into()]
 }
 
-/// What `PUT /v1/nodes/{node}/states/power` may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PowerTarget {
-    /// `power on`.
-    #[serde(rename = "power on")]
-    On,
-    /// `power off`.
-    #[serde(rename = "power off")]
-    Off,
-    /// `rebooting`.
-    #[serde(rename = "rebooting")]
-    Reboot,
-    /// `soft power off`.
-    #[serde(rename = "soft power off")]
-    SoftOff,
-    /// `soft rebooting`.
-    #[serde(rename = "soft rebooting")]
-    SoftReboot,
-}
-
 /// A wait with its times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {

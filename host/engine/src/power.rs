@@ -4,8 +4,8 @@ use wrought_domain::PowerState;
 use wrought_domain::wait::{Condition, Wait};
 
 use crate::exits::FailureKind;
-use crate::kind::{Kind, Phase};
-use crate::operation::{Command, PowerAction, PowerTarget, Severity};
+use crate::kind::{Kind, Phase, PowerTarget};
+use crate::operation::{Command, PowerAction, Severity};
 use crate::step::{Impossible, Run};
 
 impl Run<'_> {
