@@ -20,6 +20,7 @@ mod disconnects;
 mod events;
 mod failures;
 mod fake_hardware;
+mod holds;
 mod hostile_guests;
 mod hostile_matrix;
 mod http_import;
