@@ -235,3 +235,30 @@ fn a_queued_node_in_maintenance_keeps_its_place_and_stops_nobody() {
         nodes[1].reach("active").await;
     });
 }
+
+#[test]
+fn a_node_that_was_in_maintenance_before_the_host_started_stops_nobody_either() {
+    run(async {
+        let mut world = with("max_concurrent_clean = 1").await;
+        let uuids: Vec<String> = {
+            let nodes = fakes(&world, 3, 2).await;
+            for node in &nodes {
+                node.patch("/automated_clean", true.into()).await;
+                node.provision("manage").await;
+                node.reach("manageable").await;
+            }
+            world.api().call(reqwest::Method::PUT, &nodes[1].path("/maintenance"), &json!({"reason": "a look"})).await;
+            nodes.iter().map(|node| node.uuid.clone()).collect()
+        };
+        world.host.kill().await;
+        world.host.start_again().await;
+        let nodes: Vec<Node<'_>> = uuids.into_iter().map(|uuid| Node { world: &world, uuid, server: None }).collect();
+        for node in &nodes {
+            node.provision("provide").await;
+        }
+        nodes[2].reach("available").await;
+        assert_eq!(nodes[1].state().await, "cleaning");
+        world.api().send(reqwest::Method::DELETE, &nodes[1].path("/maintenance"), |request| request).await;
+        nodes[1].reach("available").await;
+    });
+}

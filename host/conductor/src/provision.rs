@@ -79,9 +79,8 @@ impl Conductor {
             return Err(Refusal::Conflict(format!("Node {node} has disable_power_off set: its power can not be switched off.")));
         }
         self.0.machines.bmc(&stored.value).map_err(|error| Refusal::Invalid(error.message))?;
-        let (this, who) = (self.clone(), who.clone());
         let request = Request { power_timeout: timeout_s, ..Request::new(OperationId(Uuid::new_v4()), Kind::Power(target), who.clone()) };
-        self.through(async move { this.start_operation(stored, request).await }).await
+        self.start_operation(stored, request).await
     }
 
     /// `manage` from a failed state or from `available`: nothing is done with the machine.
@@ -172,7 +171,7 @@ impl Conductor {
         if let Some(host) = value.reservation.clone() {
             return Err(Refusal::Locked { node: value.uuid, host });
         }
-        let (id, operation, kind, user) = (value.uuid, request.id, request.kind, request.principal.user.clone());
+        let (operation, kind, user) = (request.id, request.kind, request.principal.user.clone());
         value.conductor = Some(self.0.host.clone());
         if let Some(pin) = request.drivers.first().filter(|_| kind.deploys()) {
             value.driver_internal_info.insert("wrought_driver_digest".into(), pin.digest.as_str().into());
@@ -182,7 +181,7 @@ impl Conductor {
             value.driver_internal_info.insert(DETECTED.into(), driver.into());
         }
         let depends_on = dependencies(&value, request.drivers.iter().map(|pin| pin.name.clone()));
-        request.queued = self.enqueue(operation, id, kind, depends_on);
+        request.queued = self.enqueue(operation, &value, kind, depends_on);
         let begun = self.begin_reserved(value, revision, request, &user).await;
         if begun.as_ref().map_or(true, |begun| !begun) {
             self.leave_queue(operation);

@@ -1,11 +1,11 @@
 //! The operator's limits on concurrent operations, as a queue: what finds no room waits for its turn with its node reserved, and
 //! nobody is refused for it. First come, first served, but for those whose image server, controllers or driver are failing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use wrought_domain::{NodeId, OperationId, Principal};
+use wrought_domain::{Node, NodeId, OperationId, Principal};
 use wrought_engine::{Event, Kind, Operation};
 use wrought_storage::{NodeRef, StoreError};
 
@@ -42,6 +42,8 @@ struct Entry {
     operation: OperationId,
     node: NodeId,
     depends_on: Vec<Dependency>,
+    /// The node is in maintenance: it keeps its place, and others go first.
+    rests: bool,
 }
 
 #[derive(Default)]
@@ -49,8 +51,6 @@ struct State {
     working: HashMap<OperationId, Lane>,
     deploy: VecDeque<Entry>,
     clean: VecDeque<Entry>,
-    /// Nodes in maintenance: they keep their place, and others go first.
-    resting: HashSet<NodeId>,
     /// Whether all operations that were open at the start have been adopted: nobody begins anything before.
     open: bool,
 }
@@ -87,12 +87,17 @@ impl Queue {
 }
 
 impl Conductor {
-    /// Gives a new operation a place: at work, or, with `true`, in the queue.
-    pub(crate) fn enqueue(&self, operation: OperationId, node: NodeId, kind: Kind, depends_on: Vec<Dependency>) -> bool {
+    /// Gives a new operation on a node a place: at work, or, with `true`, in the queue.
+    pub(crate) fn enqueue(&self, operation: OperationId, node: &Node, kind: Kind, depends_on: Vec<Dependency>) -> bool {
         let Some(lane) = Lane::of(kind) else { return false };
         let mut state = self.0.queue.state();
-        state.waiting(lane).push_back(Entry { operation, node, depends_on });
-        !self.takes_turn(&mut state, lane, operation)
+        state.waiting(lane).push_back(Entry { operation, node: node.uuid, depends_on, rests: false });
+        let waits = !self.takes_turn(&mut state, lane, operation);
+        if let Some(entry) = state.waiting(lane).back_mut().filter(|_| waits) {
+            // What maintenance allows begins where there is room; only what has to wait rests while it does.
+            entry.rests = node.maintenance;
+        }
+        waits
     }
 
     /// Has an operation begin, if it is among the first that may, as many as there is room for.
@@ -111,7 +116,10 @@ impl Conductor {
     /// A node is in maintenance from now on, or is not any more.
     pub(crate) fn rests_in_queue(&self, node: NodeId, rests: bool) {
         let mut state = self.0.queue.state();
-        let _changed = if rests { state.resting.insert(node) } else { state.resting.remove(&node) };
+        let State { deploy, clean, .. } = &mut *state;
+        for entry in deploy.iter_mut().chain(clean).filter(|entry| entry.node == node) {
+            entry.rests = rests;
+        }
     }
 
     /// After a restart: whoever was at work is, and whoever waited waits, in the order in which they came.
@@ -131,10 +139,10 @@ impl Conductor {
         for (_, operation) in queued {
             let Some(lane) = Lane::of(operation.kind) else { continue };
             // Nobody knows any more what is failing, so nothing is held back for it.
-            let entry = Entry { operation: operation.id, node: operation.node, depends_on: Vec::new() };
-            self.0.queue.state().waiting(lane).push_back(entry);
             let node = self.0.store.node(&Principal::host(), &NodeRef::Uuid(operation.node)).await?;
-            self.rests_in_queue(operation.node, node.is_some_and(|node| node.value.maintenance));
+            let rests = node.is_some_and(|node| node.value.maintenance);
+            let entry = Entry { operation: operation.id, node: operation.node, depends_on: Vec::new(), rests };
+            self.0.queue.state().waiting(lane).push_back(entry);
         }
         Ok(())
     }
@@ -155,11 +163,8 @@ impl Conductor {
     fn next_of(&self, state: &mut State, lane: Lane) -> Vec<(OperationId, NodeId)> {
         let room = if state.open { state.room(lane, limit(&self.0.config, lane)) } else { 0 };
         let now = self.now();
-        let resting = std::mem::take(&mut state.resting);
-        let may = |entry: &&Entry| !resting.contains(&entry.node) && self.0.breakers.may(&entry.depends_on, entry.operation, now);
-        let next = state.waiting(lane).iter().filter(may).take(room).map(|entry| (entry.operation, entry.node)).collect();
-        state.resting = resting;
-        next
+        let may = |entry: &&Entry| !entry.rests && self.0.breakers.may(&entry.depends_on, entry.operation, now);
+        state.waiting(lane).iter().filter(may).take(room).map(|entry| (entry.operation, entry.node)).collect()
     }
 
     /// An operation is at work with this, whatever it did before: it is not stopped in the middle, even where there is no room for it.
