@@ -1,17 +1,15 @@
 //! Resources of Ironic's that this host has none of: their lists are empty, so that clients that
 //! look into them go on; nothing can be found in them, and nothing can be added.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::Api;
 use crate::args::brief;
 use crate::call::{Call, ok};
 use crate::errors::Fault;
 use crate::paging::Paging;
+use crate::routes::Routes;
 
 /// A resource that is absent.
 #[derive(Debug, Clone, Copy)]
@@ -50,20 +48,18 @@ const ABSENT: &[Absent] = &[
 ];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    ABSENT.iter().fold(Router::new().route("/v1/volume", get(volume)), |router, absent| {
+pub(crate) fn routes() -> Routes {
+    ABSENT.iter().fold(Routes::new().get("/v1/volume", volume), |router, absent| {
         let list = move |call: Call| async move { list(&call, absent) };
         let show = move |Path(ident): Path<String>, call: Call| async move { show(&call, absent, &ident) };
-        let router = router.route(&format!("/v1/{}", absent.path), get(list));
+        let router = router.get(&format!("/v1/{}", absent.path), list);
         match absent.path {
             "chassis" | "portgroups" => {
                 let detail = move |call: Call| async move { self::list(&call, absent) };
-                router
-                    .route(&format!("/v1/{}/detail", absent.path), get(detail))
-                    .route(&format!("/v1/{}/{{ident}}", absent.path), get(show))
+                router.get(&format!("/v1/{}/detail", absent.path), detail).get(&format!("/v1/{}/{{ident}}", absent.path), show)
             }
             "shards" => router,
-            path => router.route(&format!("/v1/{path}/{{ident}}"), get(show)),
+            path => router.get(&format!("/v1/{path}/{{ident}}"), show),
         }
     })
 }

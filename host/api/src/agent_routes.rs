@@ -1,10 +1,8 @@
 //! What agents call, without credentials: lookup, heartbeat, and what an inspection found.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,6 +17,7 @@ use crate::args::brief;
 use crate::call::{Call, ok, peer};
 use crate::errors::Fault;
 use crate::inspection_bodies::{arrive, reading};
+use crate::routes::Routes;
 use crate::versions;
 
 /// MAC addresses that one lookup may name.
@@ -29,14 +28,14 @@ const MAX_TEXT: usize = 2048;
 const MAX_CERTIFICATE: usize = 64 * 1024;
 
 /// The version documents and the agents' routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/", get(root))
-        .route("/v1", get(v1))
-        .route("/v1/lookup", get(lookup))
-        .route("/v1/heartbeat/{node}", post(heartbeat))
-        .route("/v1/continue_inspection", post(continue_inspection))
-        .route("/v1/continue_inspection.json", post(continue_inspection))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/", root)
+        .get("/v1", v1)
+        .get("/v1/lookup", lookup)
+        .post("/v1/heartbeat/{node}", heartbeat)
+        .post("/v1/continue_inspection", continue_inspection)
+        .post("/v1/continue_inspection.json", continue_inspection)
 }
 
 async fn root(call: Call) -> Response {

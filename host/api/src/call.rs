@@ -14,6 +14,7 @@ use wrought_domain::{Map, Node, Principal};
 use wrought_storage::{NodeRef, Stored};
 
 use crate::Api;
+use crate::access::Access;
 use crate::args::Args;
 use crate::errors::Fault;
 use crate::links::Base;
@@ -27,6 +28,7 @@ pub(crate) struct Call {
     pub(crate) api: Api,
     pub(crate) version: Version,
     pub(crate) who: Principal,
+    access: Access,
     pub(crate) base: Base,
     pub(crate) peer: IpAddr,
     query: Vec<(String, String)>,
@@ -39,7 +41,8 @@ impl FromRequest<Api> for Call {
     async fn from_request(request: Request, api: &Api) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
         let version = *parts.extensions.get::<Version>().ok_or_else(Fault::no_such_resource)?;
-        let who = parts.extensions.get::<Principal>().cloned().ok_or_else(|| Fault::forbidden("Forbidden"))?;
+        let caller = parts.extensions.get::<Principal>().zip(parts.extensions.get::<Access>());
+        let (who, access) = caller.map(|(who, access)| (who.clone(), *access)).ok_or_else(|| Fault::forbidden("Forbidden"))?;
         let base = base(api, &parts.headers);
         let peer = peer(&parts);
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| Fault::invalid("The query cannot be decoded."))?.0;
@@ -54,7 +57,7 @@ impl FromRequest<Api> for Call {
             Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
         })?;
         check_json(&body, api.config.max_json_depth)?;
-        Ok(Self { api: api.clone(), version, who, base, peer, query, body })
+        Ok(Self { api: api.clone(), version, who, access, base, peer, query, body })
     }
 }
 
@@ -154,8 +157,21 @@ impl Call {
     }
 
     /// The node that a path names.
+    ///
+    /// # Errors
+    /// 404 when there is none or the caller does not see it, 403 when it may not do this with it.
     pub(crate) async fn node(&self, ident: &str) -> Result<Stored<Node>, Fault> {
-        self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(ident))
+        let found = self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(ident))?;
+        self.check(&found.value)?;
+        Ok(found)
+    }
+
+    /// That the caller may do what the path says with what belongs to this node, which it sees.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check(&self, node: &Node) -> Result<(), Fault> {
+        self.access.check_node(&self.who, node)
     }
 }
 

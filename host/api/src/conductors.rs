@@ -1,27 +1,25 @@
 //! `/v1/conductors`: the hosts. This one, for now.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use serde_json::{Map, Value, json};
 use wrought_domain::hardware_type;
 
-use crate::Api;
 use crate::args::{Args, brief};
 use crate::call::{Call, ok};
 use crate::errors::Fault;
 use crate::fields::keep;
 use crate::links::time;
 use crate::paging::Paging;
+use crate::routes::Routes;
 
 /// The minor version that brought conductors.
 const SINCE: u16 = 49;
 const FIELDS: &[&str] = &["hostname", "conductor_group", "alive", "drivers", "created_at", "updated_at", "links"];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/v1/conductors", get(list)).route("/v1/conductors/{hostname}", get(show))
+pub(crate) fn routes() -> Routes {
+    Routes::new().get("/v1/conductors", list).get("/v1/conductors/{hostname}", show)
 }
 
 fn shown(call: &Call, detail: bool) -> Map<String, Value> {

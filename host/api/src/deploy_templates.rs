@@ -1,21 +1,19 @@
 //! `/v1/deploy_templates`.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 use wrought_domain::{DeployTemplate, Map};
 
-use crate::Api;
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
 use crate::fields::{Field, Kind, Write, checked_body};
 use crate::nodes::fields::moment;
 use crate::patching::{apply, changes};
 use crate::recipes::{self, Kept};
+use crate::routes::Routes;
 use crate::steps::{self, Form};
 
 const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
@@ -34,10 +32,13 @@ const FIELDS: &[Field] = &[
 ];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/deploy_templates", get(list).post(create))
-        .route("/v1/deploy_templates/{template}", get(show).patch(update).delete(delete))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/deploy_templates", list)
+        .post("/v1/deploy_templates", create)
+        .get("/v1/deploy_templates/{template}", show)
+        .patch("/v1/deploy_templates/{template}", update)
+        .delete("/v1/deploy_templates/{template}", delete)
 }
 
 impl Kept for DeployTemplate {

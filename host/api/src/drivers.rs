@@ -1,28 +1,26 @@
 //! `/v1/drivers`: Ironic's name for hardware types.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use serde_json::{Map, Value, json};
 use wrought_domain::hardware_type::{self, HardwareType};
 use wrought_domain::node::Interfaces;
 
-use crate::Api;
 use crate::args::{Args, brief};
 use crate::call::{Call, ok};
 use crate::errors::Fault;
 use crate::fields::keep;
 use crate::nodes::rules::implementations;
+use crate::routes::Routes;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/drivers", get(list))
-        .route("/v1/drivers/{driver}", get(show))
-        .route("/v1/drivers/{driver}/properties", get(properties))
-        .route("/v1/drivers/{driver}/raid/logical_disk_properties", get(logical_disk_properties))
-        .route("/v1/drivers/{driver}/vendor_passthru/methods", get(vendor_methods))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/drivers", list)
+        .get("/v1/drivers/{driver}", show)
+        .get("/v1/drivers/{driver}/properties", properties)
+        .get("/v1/drivers/{driver}/raid/logical_disk_properties", logical_disk_properties)
+        .get("/v1/drivers/{driver}/vendor_passthru/methods", vendor_methods)
 }
 
 fn find(driver: &str) -> Result<HardwareType, Fault> {

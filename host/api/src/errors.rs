@@ -35,6 +35,10 @@ impl Fault {
         Self { status, form: Form::Controller, text: text.into() }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// For people.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -1,9 +1,7 @@
 //! `/v1/inspection_rules`.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,7 +10,6 @@ use wrought_domain::mask::{MASK, is_secret};
 use wrought_inspection::rules::{Clause, MAX_PRIORITY, PHASE, Rule};
 use wrought_storage::RuleQuery;
 
-use crate::Api;
 use crate::args::{Args, brief, uuid};
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
@@ -20,6 +17,7 @@ use crate::fields::{Field, Kind, Write, check_wanted, checked_body, keep};
 use crate::nodes::fields::moment;
 use crate::paging::Paging;
 use crate::patching::{apply, changes};
+use crate::routes::Routes;
 
 /// The minor version that brought them.
 const SINCE: u16 = 96;
@@ -45,10 +43,13 @@ const FIELDS: &[Field] = &[
 const BRIEF: &[&str] = &["uuid", "priority", "phase", "description", "links"];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/inspection_rules", get(list).post(create))
-        .route("/v1/inspection_rules/{rule}", get(show).patch(update).delete(delete))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/inspection_rules", list)
+        .post("/v1/inspection_rules", create)
+        .get("/v1/inspection_rules/{rule}", show)
+        .patch("/v1/inspection_rules/{rule}", update)
+        .delete("/v1/inspection_rules/{rule}", delete)
 }
 
 /// Arguments that tell what is set, and not to what.

@@ -6,6 +6,7 @@
 //! reads it as a `Call`. Reads go to the store, changes to the conductor behind [`Service`].
 
 mod absent;
+mod access;
 mod agent_routes;
 mod args;
 mod call;
@@ -25,6 +26,7 @@ mod paging;
 mod patching;
 mod ports;
 mod recipes;
+mod routes;
 mod runbooks;
 mod service;
 mod steps;
@@ -52,6 +54,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use config::{ApiConfig, Authentication};
+use routes::Routes;
 pub use service::Service;
 
 /// How long a client may send nothing in the middle of a body.
@@ -68,7 +71,11 @@ pub(crate) struct Api {
 
 /// The whole API. Serve it with [`serve`], or with connect information of one's own.
 pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
-    let routes = agent_routes::routes()
+    finish(all_routes(), service, config)
+}
+
+fn all_routes() -> Routes {
+    agent_routes::routes()
         .merge(nodes::routes())
         .merge(ports::routes())
         .merge(drivers::routes())
@@ -84,8 +91,7 @@ pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
         .merge(wrought_journal::routes())
         .merge(wrought_limits::routes())
         .merge(wrought_locks::routes())
-        .merge(wrought_rollout::routes());
-    finish(routes, service, config)
+        .merge(wrought_rollout::routes())
 }
 
 /// What agents need and nothing else: the version documents, lookup, heartbeat, what inspections
@@ -94,9 +100,10 @@ pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
     finish(agent_routes::routes().merge(wrought_artifacts::public_routes()), service, config)
 }
 
-fn finish(routes: Router<Api>, service: Arc<dyn Service>, config: ApiConfig) -> Router {
+fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig) -> Router {
     let api = Api { service, config: Arc::new(config), started: Timestamp::now() };
     let routed = routes
+        .into_router()
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
         .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))

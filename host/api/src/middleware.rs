@@ -3,19 +3,22 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::RequestExt;
+use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::Uuid;
 use wrought_domain::Principal;
+use wrought_storage::NodeRef;
 
 use crate::Api;
+use crate::access::{self, Access};
 use crate::config::Authentication;
 use crate::errors::Fault;
 use crate::versions::{self, MAX, MIN, Version};
-use crate::wrought_drivers;
+use crate::wrought_drivers::{self, Refused};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 const COMMON_REQUEST_ID: HeaderName = HeaderName::from_static("openstack-request-id");
@@ -58,13 +61,11 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
         Err(_) if root || wrought => Ok(MIN),
         other => other,
     };
-    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    request.extensions_mut().insert(Principal { source, ..principal(api.config.auth_strategy) });
     let (version, mut response) = match version {
         Ok(version) => {
             request.extensions_mut().insert(version);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            let response = if is_text(&path) { next.run(request).await } else { no_such_path(request.uri()) };
+            let response = admit(&api, request, next).await;
             log(&id, &method, &path, version, &response);
             (version, response)
         }
@@ -79,6 +80,45 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
         put(headers, VERSION, &version.to_string());
     }
     response
+}
+
+/// Lets the request pass if its caller may use the route. A path that is not routed is nobody's secret, but callers are known first.
+async fn admit(api: &Api, mut request: Request, next: Next) -> Response {
+    if !is_text(request.uri().path()) {
+        return no_such_path(request.uri());
+    }
+    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let who = Principal { source, ..principal(api.config.auth_strategy) };
+    if let Some(matched) = request.extensions().get::<MatchedPath>() {
+        // Without a decision there is no caller either, and nothing that needs one is reached: mostly, the method is not served.
+        let Some(access) = access::of(request.method(), matched.as_str()) else { return next.run(request).await };
+        if let Err(refused) = check(api, access, &who, &mut request).await {
+            return refuse(&request, refused);
+        }
+        request.extensions_mut().insert(access);
+        request.extensions_mut().insert(who);
+    }
+    next.run(request).await
+}
+
+/// Ironic's handlers look at the node themselves when they have found it ([`crate::call::Call::node`]); Wrought's own do not.
+async fn check(api: &Api, access: Access, who: &Principal, request: &mut Request) -> Result<(), Fault> {
+    access.check(who)?;
+    if who.project.is_none() || !matches!(access, Access::Node(_)) || !request.uri().path().starts_with("/wrought") {
+        return Ok(());
+    }
+    let params = request.extract_parts::<RawPathParams>().await.map_err(|_| Fault::no_such_resource())?;
+    let ident = params.iter().find(|(name, _)| *name == "node").map(|(_, value)| value).unwrap_or_default();
+    let found = api.service.store().node(who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(ident))?;
+    access.check_node(who, &found.value)
+}
+
+/// The refusal in the form of the API that was asked.
+fn refuse(request: &Request, refused: Fault) -> Response {
+    if request.uri().path().starts_with("/wrought") {
+        return Refused::from(refused).into_response();
+    }
+    refused.into_response()
 }
 
 fn log(id: &str, method: &Method, path: &str, version: Version, response: &Response) {

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,7 +12,6 @@ use wrought_domain::port::mac;
 use wrought_domain::{Map, Node, NodeId, Port, ProvisionState};
 use wrought_storage::{NodeRef, PortQuery};
 
-use crate::Api;
 use crate::args::{Args, brief, uuid};
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
@@ -22,6 +19,7 @@ use crate::fields::{Field, Kind, Write, check_wanted, checked_body, keep};
 use crate::nodes::fields::moment;
 use crate::paging::Paging;
 use crate::patching::{apply, changes};
+use crate::routes::Routes;
 
 const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
     Field { name, since, write, kind }
@@ -53,11 +51,15 @@ const FIELDS: &[Field] = &[
 const BRIEF: &[&str] = &["uuid", "address"];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/ports", get(list).post(create).delete(delete_all))
-        .route("/v1/ports/detail", get(detail))
-        .route("/v1/ports/{port}", get(show).patch(update).delete(delete))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/ports", list)
+        .post("/v1/ports", create)
+        .delete("/v1/ports", delete_all)
+        .get("/v1/ports/detail", detail)
+        .get("/v1/ports/{port}", show)
+        .patch("/v1/ports/{port}", update)
+        .delete("/v1/ports/{port}", delete)
 }
 
 /// The stored form of a port under the API's names.

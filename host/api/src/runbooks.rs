@@ -1,16 +1,13 @@
 //! `/v1/runbooks`.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
 use http::{StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wrought_domain::{Map, Runbook};
 
-use crate::Api;
 use crate::args::brief;
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
@@ -19,6 +16,7 @@ use crate::nodes::fields::moment;
 use crate::nodes::traits;
 use crate::patching::{apply, changes};
 use crate::recipes::{self, Kept};
+use crate::routes::Routes;
 use crate::steps;
 
 /// Since when runbooks have traits, and names of any kind.
@@ -46,12 +44,18 @@ const FIELDS: &[Field] = &[
 ];
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/runbooks", get(list).post(create))
-        .route("/v1/runbooks/{runbook}", get(show).patch(update).delete(delete))
-        .route("/v1/runbooks/{runbook}/traits", get(list_traits).put(replace_traits).delete(delete_traits))
-        .route("/v1/runbooks/{runbook}/traits/{trait}", put(add_trait).delete(delete_trait))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/runbooks", list)
+        .post("/v1/runbooks", create)
+        .get("/v1/runbooks/{runbook}", show)
+        .patch("/v1/runbooks/{runbook}", update)
+        .delete("/v1/runbooks/{runbook}", delete)
+        .get("/v1/runbooks/{runbook}/traits", list_traits)
+        .put("/v1/runbooks/{runbook}/traits", replace_traits)
+        .delete("/v1/runbooks/{runbook}/traits", delete_traits)
+        .put("/v1/runbooks/{runbook}/traits/{trait}", add_trait)
+        .delete("/v1/runbooks/{runbook}/traits/{trait}", delete_trait)
 }
 
 impl Kept for Runbook {

@@ -16,8 +16,7 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -28,19 +27,22 @@ use wrought_conductor::{ArtifactTicket, ArtifactUpload, BrokenOff};
 use wrought_domain::{ArtifactName, Digest, NodeId, Principal};
 
 use crate::Api;
+use crate::routes::Routes;
 use crate::wrought_drivers::Refused;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/wrought/v1/artifacts", get(list))
-        .route("/wrought/v1/artifacts/{name}", get(show).post(upload).delete(forget))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/wrought/v1/artifacts", list)
+        .get("/wrought/v1/artifacts/{name}", show)
+        .post("/wrought/v1/artifacts/{name}", upload)
+        .delete("/wrought/v1/artifacts/{name}", forget)
         .merge(public_routes())
 }
 
 /// What machines fetch. The URL is the proof: no other is asked for.
-pub(crate) fn public_routes() -> Router<Api> {
-    Router::new().route("/wrought/v1/artifacts/{name}/content", get(content))
+pub(crate) fn public_routes() -> Routes {
+    Routes::new().get("/wrought/v1/artifacts/{name}/content", content)
 }
 
 async fn list(State(api): State<Api>, Extension(who): Extension<Principal>) -> Result<Json<Value>, Refused> {

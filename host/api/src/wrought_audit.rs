@@ -8,8 +8,7 @@
 //! Errors are those of [`wrought_drivers`](crate::wrought_drivers).
 
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +16,7 @@ use wrought_domain::Principal;
 use wrought_storage::{AuditQuery, MAX_AUDIT};
 
 use crate::Api;
+use crate::routes::Routes;
 use crate::wrought_drivers::{Refused, named};
 use crate::wrought_journal::query;
 
@@ -24,8 +24,8 @@ use crate::wrought_journal::query;
 const DEFAULT_LIMIT: u32 = 100;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/wrought/v1/audit", get(audit)).route("/wrought/v1/drivers/{name}/events", get(events))
+pub(crate) fn routes() -> Routes {
+    Routes::new().get("/wrought/v1/audit", audit).get("/wrought/v1/drivers/{name}/events", events)
 }
 
 #[derive(Debug, Deserialize)]

@@ -19,8 +19,7 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, TryStreamExt};
@@ -30,17 +29,20 @@ use wrought_conductor::{BrokenOff, DriverUpload, Refusal};
 use wrought_domain::{DriverName, Principal};
 
 use crate::Api;
+use crate::errors::Fault;
+use crate::routes::Routes;
 
 /// The header of a detached signature.
 const SIGNATURE: &str = "x-wrought-signature";
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/wrought/v1/stats", get(stats))
-        .route("/wrought/v1/drivers", get(list))
-        .route("/wrought/v1/drivers/{name}", get(show).put(upload))
-        .route("/wrought/v1/drivers/{name}/versions/{digest}", delete(forget))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/wrought/v1/stats", stats)
+        .get("/wrought/v1/drivers", list)
+        .get("/wrought/v1/drivers/{name}", show)
+        .put("/wrought/v1/drivers/{name}", upload)
+        .delete("/wrought/v1/drivers/{name}/versions/{digest}", forget)
 }
 
 async fn stats(State(api): State<Api>) -> Json<Value> {
@@ -57,6 +59,12 @@ pub(crate) struct Refused {
 impl Refused {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.status(), fault.text())
     }
 }
 

@@ -17,8 +17,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +27,7 @@ use wrought_storage::MAX_EVENTS;
 
 use crate::Api;
 use crate::call::{Unread, read};
+use crate::routes::Routes;
 use crate::wrought_drivers::Refused;
 use crate::wrought_journal::query;
 
@@ -35,14 +35,14 @@ use crate::wrought_journal::query;
 const DEFAULT_LIMIT: u32 = 100;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/wrought/v1/events", get(all))
-        .route("/wrought/v1/webhooks", get(webhooks))
-        .route("/wrought/v1/nodes/{node}/events", get(of_node))
-        .route("/wrought/v1/nodes/{node}/why", get(why))
-        .route("/wrought/v1/nodes/{node}/retry", post(retry))
-        .route("/wrought/v1/nodes/{node}/cancel", post(cancel))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/wrought/v1/events", all)
+        .get("/wrought/v1/webhooks", webhooks)
+        .get("/wrought/v1/nodes/{node}/events", of_node)
+        .get("/wrought/v1/nodes/{node}/why", why)
+        .post("/wrought/v1/nodes/{node}/retry", retry)
+        .post("/wrought/v1/nodes/{node}/cancel", cancel)
 }
 
 #[derive(Debug, Deserialize)]

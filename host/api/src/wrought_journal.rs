@@ -13,8 +13,7 @@
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::{StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,18 +23,19 @@ use wrought_domain::{Map, Principal};
 
 use crate::Api;
 use crate::call::{Unread, read};
+use crate::routes::Routes;
 use crate::wrought_drivers::Refused;
 
 /// Operations in a list that says no number.
 const DEFAULT_LIMIT: u32 = 100;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/wrought/v1/journal", get(list))
-        .route("/wrought/v1/journal/{which}", get(show))
-        .route("/wrought/v1/journal/{which}/export", get(export))
-        .route("/wrought/v1/nodes/{node}/unlock", post(unlock))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .get("/wrought/v1/journal", list)
+        .get("/wrought/v1/journal/{which}", show)
+        .get("/wrought/v1/journal/{which}/export", export)
+        .post("/wrought/v1/nodes/{node}/unlock", unlock)
 }
 
 /// The query's arguments; an unknown one is refused.

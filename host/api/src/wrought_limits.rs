@@ -9,18 +9,18 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use serde_json::Value;
 use wrought_domain::Principal;
 
 use crate::Api;
+use crate::routes::Routes;
 use crate::wrought_drivers::{Refused, named};
 use crate::wrought_rollout::object;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/wrought/v1/drivers/{name}/limits", get(show).put(set))
+pub(crate) fn routes() -> Routes {
+    Routes::new().get("/wrought/v1/drivers/{name}/limits", show).put("/wrought/v1/drivers/{name}/limits", set)
 }
 
 async fn show(State(api): State<Api>, Extension(who): Extension<Principal>, Path(name): Path<String>) -> Result<Json<Value>, Refused> {

@@ -9,18 +9,18 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::{delete, get};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use serde_json::Value;
 use wrought_domain::Principal;
 
 use crate::Api;
+use crate::routes::Routes;
 use crate::wrought_drivers::Refused;
 use crate::wrought_journal::reason;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/wrought/v1/locks", get(list)).route("/wrought/v1/locks/{name}", delete(broken))
+pub(crate) fn routes() -> Routes {
+    Routes::new().get("/wrought/v1/locks", list).delete("/wrought/v1/locks/{name}", broken)
 }
 
 async fn list(State(api): State<Api>, Extension(who): Extension<Principal>) -> Result<Json<Value>, Refused> {

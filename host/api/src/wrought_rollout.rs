@@ -15,8 +15,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::routing::post;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,23 +24,25 @@ use wrought_domain::{Map, Principal};
 
 use crate::Api;
 use crate::call::{Unread, read};
+use crate::routes::Routes;
 use crate::wrought_drivers::{Refused, named};
 
 /// What one request may grant.
 const MAX_GRANTS: usize = 100;
 
 /// The routes.
-pub(crate) fn routes() -> Router<Api> {
+pub(crate) fn routes() -> Routes {
     let taking = |verb: &'static str| {
         move |api: State<Api>, who: Extension<Principal>, name: Path<String>, body: Body| decide(verb, api, who, name, body)
     };
-    let mut routes = Router::new();
+    let mut routes = Routes::new();
     for verb in ["activate", "rollback", "pause", "resume", "grant", "ungrant"] {
-        routes = routes.route(&format!("/wrought/v1/drivers/{{name}}/{verb}"), post(taking(verb)));
+        routes = routes.post(&format!("/wrought/v1/drivers/{{name}}/{verb}"), taking(verb));
     }
     routes
-        .route("/wrought/v1/drivers/{name}/canary", post(taking("canary")).delete(taking("stop-canary")))
-        .route("/wrought/v1/revocations", post(revoke))
+        .post("/wrought/v1/drivers/{name}/canary", taking("canary"))
+        .delete("/wrought/v1/drivers/{name}/canary", taking("stop-canary"))
+        .post("/wrought/v1/revocations", revoke)
 }
 
 async fn decide(

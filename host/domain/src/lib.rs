@@ -31,7 +31,7 @@ pub use function::Function;
 pub use id::{Digest, DriverName, Fence, NodeId, OperationId};
 pub use node::Node;
 pub use port::Port;
-pub use principal::Principal;
+pub use principal::{Principal, Role};
 pub use recipe::{DeployTemplate, Runbook, RunbookStep};
 pub use state::{Event, PowerState, ProvisionState};
 pub use step::{Step, StepCall};

@@ -12,7 +12,7 @@ pub const DEFAULT_LIMIT: u32 = 1000;
 /// The nodes that a principal sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility<'a> {
-    /// All: administrators, the host itself, and agents, which prove themselves by a token.
+    /// All: who has a role and no project, the host itself, and agents, which prove themselves by a token.
     All,
     /// Those whose owner or lessee is this project.
     Project(&'a str),
@@ -23,10 +23,10 @@ pub enum Visibility<'a> {
 impl<'a> Visibility<'a> {
     /// What this principal sees.
     pub fn of(principal: &'a Principal) -> Self {
-        if principal.is_admin() || *principal == Principal::agent() {
+        if principal.system_role().is_some() || *principal == Principal::agent() {
             return Self::All;
         }
-        principal.project.as_deref().map_or(Self::Nothing, Self::Project)
+        principal.role().and(principal.project.as_deref()).map_or(Self::Nothing, Self::Project)
     }
 
     /// Adds the condition to a query in which the nodes are called `n`.

@@ -49,7 +49,7 @@ fn runbook(name: &str, owner: Option<&str>, public: bool) -> Runbook {
 }
 
 fn of_project(project: &str) -> Principal {
-    Principal { user: "u".into(), project: Some(project.into()), roles: Vec::new(), source: None }
+    Principal { user: "u".into(), project: Some(project.into()), roles: vec!["member".into()], source: None }
 }
 
 #[tokio::test]
