@@ -232,6 +232,7 @@ impl Service for Conductor {
             "driver_call_us": {"count": times.count, "p50": times.p50_us, "p99": times.p99_us},
             "driver_compilations": self.compilations(),
             "driver_denials": self.denials(),
+            "commits": self.store().writes().transactions,
             "rss_mib": rss_mib(),
         })
     }

@@ -6,7 +6,7 @@
 //! | `GET /wrought/v1/drivers` | | 200, every driver with its versions |
 //! | `GET /wrought/v1/drivers/{name}` | | 200, one driver with its versions and their reports, and the uploads that were refused |
 //! | `DELETE /wrought/v1/drivers/{name}/versions/{digest}` | | 204; 409 while something refers to the version |
-//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` and `driver_denials` (host calls that the host denied) since the start, and `rss_mib` of the host |
+//! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` and `driver_denials` (host calls that the host denied) and `commits` (transactions of the database) since the start, and `rss_mib` of the host |
 //!
 //! An error is `{"error": {"code": "...", "message":
 //! "..."}}`, with code `invalid` (400), `forbidden` (403), `not-found` (404), `method-not-allowed`
