@@ -112,6 +112,7 @@ fn rules_change_the_node_and_end_inspections() {
                 {"op": "set-attribute", "args": {"path": "/extra/disks", "value": "{inventory[disks]}"}},
                 {"op": "set-attribute", "args": {"path": "{item[path]}", "value": "{item[value]}"},
                     "loop": [{"path": "/extra/serial", "value": "{inventory[system_vendor][serial_number]}"}]},
+                {"op": "set-attribute", "args": ["/rescue_interface", "agent"]},
                 {"op": "add-trait", "args": {"name": "CUSTOM_SIMULATED"}},
                 {"op": "set-capability", "args": {"name": "secure_boot", "value": true}},
                 {"op": "set-plugin-data", "args": {"path": "rack.row", "value": 7}},
@@ -124,6 +125,7 @@ fn rules_change_the_node_and_end_inspections() {
         assert_eq!((&inspected["resource_class"], &inspected["extra"]["serial"]), (&json!("cpu64"), &json!("SIM00000000")));
         assert_eq!(inspected["extra"]["disks"].as_array().unwrap().len(), 2);
         assert_eq!(inspected["traits"], json!(["CUSTOM_SIMULATED"]));
+        assert_eq!(inspected["rescue_interface"], "agent");
         assert_eq!(inspected["properties"]["capabilities"], "boot_mode:uefi,secure_boot:true");
         let found = world.api().get(&node.path("/inventory")).await.ok();
         assert_eq!(found["plugin_data"]["rack"]["row"], 7);
@@ -140,6 +142,15 @@ fn rules_change_the_node_and_end_inspections() {
         assert_eq!(world.fleet.node(node.server.unwrap()).unwrap().media, None);
         assert!(world.api().get(&node.path("/inventory")).await.status == 200, "what was found helps to see why");
         world.api().send(Method::DELETE, &format!("{RULES}/{refusing}"), |request| request).await;
+
+        let elsewhere = make(json!({"actions": [{"op": "set-attribute", "args": ["/driver", "idrac"]}]})).await;
+        node.provision("inspect").await;
+        node.rest().await;
+        assert_eq!(node.state().await, "inspect failed");
+        let error = node.last_error().await;
+        assert!(error.contains("the driver \"idrac\", which this host does not have"), "{error}");
+        assert_eq!(node.get().await["driver"], "redfish");
+        world.api().send(Method::DELETE, &format!("{RULES}/{elsewhere}"), |request| request).await;
         node.provision("inspect").await;
         assert_eq!(node.reach("manageable").await["last_error"], Value::Null);
     });

@@ -10,7 +10,7 @@
 //!   field's own text in its place.
 //! - What was filled in is never filled in again, and secrets of the node read as `******`: a machine that calls itself
 //!   `{node.driver_info[redfish_password]}` learns and leaks nothing.
-//! - Attributes that the lifecycle depends on cannot be set, and there is no `api-call`: the host sends requests where drivers were
+//! - States, names and what else the lifecycle depends on cannot be set, and there is no `api-call`: the host sends requests where drivers were
 //!   granted them.
 //! - Work and text are bounded; regular expressions take linear time.
 

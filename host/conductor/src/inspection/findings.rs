@@ -31,5 +31,6 @@ impl Inspected {
             };
         }
         carry!(properties, extra, driver_info, network_data, traits, description, resource_class, conductor_group, owner, lessee, shard);
+        carry!(driver, interfaces);
     }
 }

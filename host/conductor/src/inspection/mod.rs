@@ -10,11 +10,13 @@ mod rules;
 
 use jiff::Timestamp;
 use uuid::Uuid;
+use wrought_domain::hardware_type::HardwareType;
+use wrought_domain::node::{Interfaces, cut};
 use wrought_domain::{DriverError, ErrorKind, Fence, Map, Node, NodeId, OperationId, Port, Principal};
 use wrought_engine::{HistoryEntry, Operation, Returned, Severity};
 use wrought_inspection::rules::{Outcome, apply};
 use wrought_inspection::{Findings, Means, Source, Subject, apply_hooks};
-use wrought_storage::{FindingKind, Store, StoreError};
+use wrought_storage::{FindingKind, Reserved, Store, StoreError};
 
 use crate::conductor::Conductor;
 use crate::convert;
@@ -89,7 +91,11 @@ impl Conductor {
                 inventory: findings.inventory.clone(),
                 plugin_data: findings.plugin_data.clone(),
             };
-            let (subject, outcome) = match self.hooks_and_rules(subject, source).await? {
+            let ran = self.hooks_and_rules(subject, source).await?;
+            let (subject, outcome) = match ran.and_then(|(subject, outcome)| {
+                self.check_hardware(node, &subject.node)?;
+                Ok((subject, outcome))
+            }) {
                 Ok(done) => done,
                 Err(error) => {
                     // What was found helps whoever looks for the reason.
@@ -129,32 +135,63 @@ impl Conductor {
         done.map_err(|_| refused(ErrorKind::Failed, "wrought.Inspection", "a fault in the host: the inspection's hooks and rules broke"))
     }
 
+    /// That there are the hardware type and the interfaces that rules have set.
+    fn check_hardware(&self, before: &Node, after: &Node) -> Result<(), DriverError> {
+        if before.driver == after.driver && before.interfaces == after.interfaces {
+            return Ok(());
+        }
+        let wrong = |text: String| refused(ErrorKind::Failed, "inspection.Rule", format!("inspection rules set {text}"));
+        let hardware = HardwareType::find(&after.driver)
+            .ok_or_else(|| wrong(format!("the driver {:?}, which this host does not have", cut(&after.driver, 80))))?;
+        for interface in Interfaces::NAMES {
+            let chosen = after.interfaces.get(interface).unwrap_or_default();
+            let known = match interface {
+                "deploy" => self.deploy_interfaces().iter().any(|name| name == chosen),
+                other => hardware.implementations(other).contains(&chosen) || self.interface_drivers(other).iter().any(|name| name == chosen),
+            };
+            if !known {
+                let chosen = cut(chosen, 80);
+                return Err(wrong(format!("what leaves the node with {interface}_interface {chosen:?}, which {} does not have", hardware.name)));
+            }
+        }
+        Ok(())
+    }
+
     async fn keep_inventory(&self, store: &Store, node: NodeId, kept: &Kept) -> Result<(), DriverError> {
         let failed = |error: StoreError| convert::store_error(&error);
         store.put_finding(node, FindingKind::Inventory, self.now(), kept).await.map_err(failed)?;
         store.drop_findings(node, USED).await.map_err(failed)
     }
 
+    /// Notes in the node's history why a port is not as it was found.
+    async fn tell_of_port(&self, store: &Store, node: &Node, text: String) -> Result<(), StoreError> {
+        let entry = HistoryEntry { severity: Severity::Error, event_type: "introspection".into(), event: text };
+        store.record(node.uuid, vec![entry], &Principal::host().user, Some(&self.0.host)).await
+    }
+
     /// Writes what differs. An address that another node has stays with it.
     async fn write_ports(&self, store: &Store, node: &Node, before: &[Port], after: Vec<Port>) -> Result<(), StoreError> {
         let host = Principal::host();
         for port in before.iter().filter(|old| after.iter().all(|new| new.uuid != old.uuid)) {
-            store.delete_port(&host, port.uuid).await?;
+            match store.delete_part::<Port>(&host, port.uuid, Reserved::Allow).await {
+                Err(StoreError::Part(refused)) => self.tell_of_port(store, node, refused.to_string()).await?,
+                other => other?,
+            }
         }
         for port in after {
             let address = port.address.clone();
             let written = match before.iter().find(|old| old.uuid == port.uuid) {
                 Some(old) if *old == port => Ok(()),
-                Some(old) => store.update_port(&host, old, port).await.map(drop),
-                None => store.create_port(&host, port).await.map(drop),
+                Some(old) => store.update_part(&host, old, port, Reserved::Allow).await.map(drop),
+                None => store.create_part(&host, port, Reserved::Allow).await.map(drop),
             };
             match written {
                 Err(StoreError::Duplicate(duplicate)) => {
                     tracing::warn!(node = %node.uuid, %address, %duplicate, "no port is made of a network interface that was found");
                     let text = format!("no port was made of the network interface {address}: a {duplicate} already exists");
-                    let entry = HistoryEntry { severity: Severity::Error, event_type: "introspection".into(), event: text };
-                    store.record(node.uuid, vec![entry], &host.user, Some(&self.0.host)).await?;
+                    self.tell_of_port(store, node, text).await?;
                 }
+                Err(StoreError::Part(refused)) => self.tell_of_port(store, node, refused.to_string()).await?,
                 other => other?,
             }
         }
@@ -176,7 +213,7 @@ impl Conductor {
         let names: Vec<String> = outcome.applied.iter().take(20).map(ToString::to_string).collect();
         let more = if outcome.applied.len() > names.len() { ", ..." } else { "" };
         let text = format!("{} inspection rules applied: {}{more}", outcome.applied.len(), names.join(", "));
-        let entry = HistoryEntry { severity: Severity::Info, event_type: "introspection".into(), event: text };
+        let entry = HistoryEntry::new(Severity::Info, "introspection", text);
         store.record(node, vec![entry], &Principal::host().user, Some(&self.0.host)).await
     }
 

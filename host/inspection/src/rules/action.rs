@@ -1,7 +1,7 @@
 //! Actions.
 
 use serde_json::Value;
-use wrought_domain::node::cut;
+use wrought_domain::node::{Interfaces, cut};
 use wrought_domain::{Map, Node, Port};
 
 use super::text::{Filled, text_of};
@@ -13,14 +13,24 @@ const MAX_PARTS: usize = 16;
 const MAX_PART: usize = 255;
 /// Bytes of a text that a rule writes into a field, or of a line that it logs.
 const MAX_TEXT: usize = 4096;
+/// Bytes of the name of a hardware type or an interface.
+const MAX_NAME: usize = 255;
 /// Traits of a node; Ironic's limit.
 const MAX_TRAITS: usize = 50;
 
 /// Objects of a node that rules may change.
 const NODE_MAPS: [&str; 4] = ["properties", "extra", "driver_info", "network_data"];
-/// Texts of a node that rules may set, and bytes of each.
-const NODE_TEXTS: [(&str, usize); 6] =
-    [("description", 4096), ("resource_class", 80), ("conductor_group", 255), ("owner", 255), ("lessee", 255), ("shard", 255)];
+/// Texts of a node that rules may set, and bytes of each; the interfaces (`deploy_interface`) as well. Whether there is such a driver
+/// or interface is the host's to know when the rules have run.
+const NODE_TEXTS: [(&str, usize); 7] = [
+    ("driver", MAX_NAME),
+    ("description", 4096),
+    ("resource_class", 80),
+    ("conductor_group", 255),
+    ("owner", 255),
+    ("lessee", 255),
+    ("shard", 255),
+];
 /// Objects of a port.
 const PORT_MAPS: [&str; 2] = ["extra", "local_link_connection"];
 /// Texts of a port.
@@ -32,14 +42,21 @@ const LINK_KEYS: [&str; 5] = ["switch_id", "port_id", "switch_info", "network_ty
 fn parts(path: &str) -> Result<Vec<String>, String> {
     let slashes = path.contains('/');
     let split: Vec<&str> = if slashes { path.trim_matches('/').split('/').collect() } else { path.split('.').collect() };
-    if split.len() > MAX_PARTS || split.iter().any(|part| part.is_empty() || part.len() > MAX_PART || part.contains(char::is_control)) {
+    let braces = path.contains(['{', '}']);
+    if braces || split.len() > MAX_PARTS || split.iter().any(|part| part.is_empty() || part.len() > MAX_PART || part.contains(char::is_control)) {
         return Err(format!("path {:?} is none: write a/b/c or a.b.c, with at most {MAX_PARTS} parts", cut(path, 60)));
     }
     let plain = |part: &str| if slashes { part.replace("~1", "/").replace("~0", "~") } else { part.to_owned() };
     Ok(split.into_iter().map(plain).collect())
 }
 
-/// Whether the action may work on this path.
+/// The interface that a field such as `deploy_interface` chooses.
+fn interface_of(field: &str) -> Option<&str> {
+    field.strip_suffix("_interface").filter(|name| Interfaces::NAMES.contains(name))
+}
+
+/// Whether the action may work on this path. A brace never is part of one, so that a text with braces leads nowhere when the rule
+/// runs; as Ironic, it may be stored.
 pub(super) fn check_path(op: &str, path: &str) -> Result<(), String> {
     let parts = parts(path)?;
     let (Some(root), deep) = (parts.first(), parts.len() > 1) else { return Ok(()) };
@@ -57,6 +74,7 @@ pub(super) fn check_path(op: &str, path: &str) -> Result<(), String> {
         }
     };
     match op {
+        "set-attribute" | "del-attribute" if !deep && interface_of(root).is_some() => Ok(()),
         "set-attribute" | "extend-attribute" | "del-attribute" => listed(&NODE_MAPS, &NODE_TEXTS, &[]),
         "set-port-attribute" | "extend-port-attribute" | "del-port-attribute" => listed(&PORT_MAPS, &PORT_TEXTS, &["pxe_enabled"]),
         _ => Ok(()),
@@ -217,12 +235,23 @@ fn of_node(node: &mut Node, path: &[String], what: Change) -> Result<(), Stop> {
     if let Some((_, max)) = NODE_TEXTS.iter().find(|(name, _)| name == root) {
         let text = field_text(root, *max, what)?;
         match root.as_str() {
+            "driver" => match text {
+                Some(driver) => node.driver = driver,
+                None => return broken("driver is a text"),
+            },
             "description" => node.description = text,
             "resource_class" => node.resource_class = text,
             "conductor_group" => node.conductor_group = text.unwrap_or_default().to_lowercase(),
             "owner" => node.owner = text,
             "lessee" => node.lessee = text,
             _ => node.shard = text,
+        }
+        return Ok(());
+    }
+    if let Some(interface) = interface_of(root) {
+        let Some(chosen) = field_text(root, MAX_NAME, what)? else { return broken(format!("{root} is a text")) };
+        if let Some(place) = node.interfaces.get_mut(interface) {
+            *place = chosen;
         }
         return Ok(());
     }

@@ -117,6 +117,7 @@ impl Signature {
                 ("regex", Value::String(text)) => drop(regex(text)?),
                 ("subnet", Value::String(text)) if text.contains('{') => {}
                 ("subnet", Value::String(text)) => drop(subnet(text)?),
+                ("path", Value::String(text)) if text.contains(['{', '}']) => {}
                 ("path", Value::String(text)) => action::check_path(self.op, text)?,
                 ("name", Value::String(text)) => action::check_name(self.op, text)?,
                 ("level", Value::String(text)) if LEVELS.contains(&text.to_lowercase().as_str()) => {}

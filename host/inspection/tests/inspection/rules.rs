@@ -129,6 +129,21 @@ fn loops_of_actions_fill_in_each_item() {
 }
 
 #[test]
+fn driver_and_interfaces_are_set_and_a_path_with_braces_leads_nowhere() {
+    let (subject, _) = act(json!([
+        {"op": "set-attribute", "args": ["/driver", "idrac"]},
+        {"op": "set-attribute", "args": ["/rescue_interface", "agent"]},
+    ]))
+    .unwrap();
+    assert_eq!((subject.node.driver.as_str(), subject.node.interfaces.rescue.as_str()), ("idrac", "agent"));
+    // As Ironic's: stored, since only a run tells what it means.
+    let failure = act(json!([{"op": "set-attribute", "args": ["{{ /properties/cpu_model }}", "x"]}])).unwrap_err();
+    assert!(failure.to_string().contains("write a/b/c"), "{failure}");
+    let failure = act(json!([{"op": "del-attribute", "args": ["/driver"]}])).unwrap_err();
+    assert!(failure.to_string().contains("driver is a text"), "{failure}");
+}
+
+#[test]
 fn the_highest_priority_runs_first_and_failures_say_which_rule() {
     let set = |id: u128, priority: u16, value: &str| {
         let actions = json!([{"op": "set-attribute", "args": {"path": "description", "value": value}}]);
