@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+from typing import Callable
 
 import requests
 
@@ -72,23 +73,31 @@ class Simulator(Process):
 
 
 class Wrought(Process):
-    """A running host with a data folder of its own, without authentication."""
+    """A running host with a data folder of its own, without authentication unless `api` says otherwise. `prepare` is called before
+    it starts."""
 
-    def __init__(self, program: pathlib.Path, folder: pathlib.Path, **sections: dict[str, object]):
-        self.program = program
+    def __init__(self, program: pathlib.Path, folder: pathlib.Path, prepare: Callable[["Wrought"], None] | None = None,
+                 **sections: dict[str, object]):
+        self.program, self.data = program, folder / "data"
+        if prepare:
+            prepare(self)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         # Everything that the tests serve is on the loopback address, where images otherwise may not come from.
         sections["image"] = {"allow_loopback": True, **sections.get("image", {})}
         settings = folder / "wrought.toml"
         settings.write_text(toml(sections))
-        super().__init__("wrought", [program, "serve", "--listen", f"127.0.0.1:{port}", "--data", folder / "data", "--config", settings,
+        super().__init__("wrought", [program, "serve", "--listen", f"127.0.0.1:{port}", "--data", self.data, "--config", settings,
                                      "--public-url", self.url], folder)
         wait_until("the host's API", self.ready, 60)
 
     def ready(self) -> bool:
         self.check()
         return requests.get(f"{self.url}/", timeout=5).ok
+
+    def make_token(self, name: str, *options: str) -> str:
+        """A token of a host that does not run."""
+        return json.loads(run([self.program, "token", "create", name, *options, "--data", self.data, "--json"], 60))["token"]
 
     def request(self, method: str, path: str, body: object = None) -> object:
         """A request of Ironic's API; answers the JSON of its reply."""
