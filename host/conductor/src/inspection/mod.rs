@@ -147,11 +147,16 @@ impl Conductor {
             let chosen = after.interfaces.get(interface).unwrap_or_default();
             let known = match interface {
                 "deploy" => self.deploy_interfaces().iter().any(|name| name == chosen),
-                other => hardware.implementations(other).contains(&chosen) || self.interface_drivers(other).iter().any(|name| name == chosen),
+                other => {
+                    hardware.implementations(other).contains(&chosen) || self.interface_drivers(other).iter().any(|name| name == chosen)
+                }
             };
             if !known {
                 let chosen = cut(chosen, 80);
-                return Err(wrong(format!("what leaves the node with {interface}_interface {chosen:?}, which {} does not have", hardware.name)));
+                return Err(wrong(format!(
+                    "what leaves the node with {interface}_interface {chosen:?}, which {} does not have",
+                    hardware.name
+                )));
             }
         }
         Ok(())
@@ -165,7 +170,7 @@ impl Conductor {
 
     /// Notes in the node's history why a port is not as it was found.
     async fn tell_of_port(&self, store: &Store, node: &Node, text: String) -> Result<(), StoreError> {
-        let entry = HistoryEntry { severity: Severity::Error, event_type: "introspection".into(), event: text };
+        let entry = HistoryEntry::new(Severity::Error, "introspection", text);
         store.record(node.uuid, vec![entry], &Principal::host().user, Some(&self.0.host)).await
     }
 

@@ -43,7 +43,10 @@ fn parts(path: &str) -> Result<Vec<String>, String> {
     let slashes = path.contains('/');
     let split: Vec<&str> = if slashes { path.trim_matches('/').split('/').collect() } else { path.split('.').collect() };
     let braces = path.contains(['{', '}']);
-    if braces || split.len() > MAX_PARTS || split.iter().any(|part| part.is_empty() || part.len() > MAX_PART || part.contains(char::is_control)) {
+    if braces
+        || split.len() > MAX_PARTS
+        || split.iter().any(|part| part.is_empty() || part.len() > MAX_PART || part.contains(char::is_control))
+    {
         return Err(format!("path {:?} is none: write a/b/c or a.b.c, with at most {MAX_PARTS} parts", cut(path, 60)));
     }
     let plain = |part: &str| if slashes { part.replace("~1", "/").replace("~0", "~") } else { part.to_owned() };
