@@ -55,8 +55,12 @@ pub(crate) struct Callee<'a> {
 impl Conductor {
     /// Begins a command; what comes of it is an event.
     pub(crate) fn carry_out(&self, node: &Node, operation: &Operation, command: Command) {
+        let tag = Tag::of(operation);
+        let is_test = matches!(command, Command::Test(_));
+        if is_test && !self.0.heartbeats.may_test(node.uuid, &tag) {
+            return;
+        }
         let (this, node, operation) = (self.clone(), node.clone(), operation.clone());
-        let tag = Tag::of(&operation);
         self.spawn_command(async move {
             let id = node.uuid;
             // The operation must hear of its command whatever happens: a panic or a reply that never comes is an answer, too.
@@ -78,7 +82,10 @@ impl Conductor {
                     (lost, Seen::default())
                 }
             };
-            this.handle(id, Some(tag), without_secrets(&this.0.machines.references, &node, event), seen).await;
+            this.handle(id, Some(tag.clone()), without_secrets(&this.0.machines.references, &node, event), seen).await;
+            if is_test && this.0.heartbeats.tested(id, &tag) {
+                this.heard_from(id);
+            }
         });
     }
 
@@ -94,6 +101,7 @@ impl Conductor {
             }
             Command::ReadPower => self.read_power(node).await,
             Command::SetPower(action) => (Event::Returned(self.set_bmc_power(node, operation, action).await), Seen::default()),
+            Command::Set(setting) => (Event::Returned(self.apply_setting(node, operation, setting).await), Seen::default()),
             Command::Children(step) => (Event::Returned(self.step_on_children(node, operation, &step).await), Seen::default()),
             Command::ApplyInspection => {
                 let (returned, seen) = self.apply_inspection(node, operation).await;

@@ -21,6 +21,7 @@ use wrought_storage::{Commit, NodeRef, Store, StoreError};
 
 use crate::Refusal;
 use crate::agents::Agents;
+use crate::allocations::Allocator;
 use crate::artifacts::{Artifacts, ArtifactsError, ArtifactsSetup};
 use crate::audit::Denials;
 use crate::breakers::Breakers;
@@ -30,6 +31,7 @@ use crate::contacts::Contacts;
 use crate::events::{EventsSetup, Polls};
 use crate::gate::{Gate, Gates, Held, Inside, Tag};
 use crate::grants::Grants;
+use crate::heartbeats::Heartbeats;
 use crate::journal::{JournalConfig, Journals};
 use crate::locks::Locks;
 use crate::machine::Machines;
@@ -77,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) http: DriverHttp,
     pub(crate) artifacts: Artifacts,
     pub(crate) agents: Agents,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) allocator: Allocator,
     pub(crate) journal: JournalConfig,
     pub(crate) journals: Journals,
     pub(crate) recovering: Recovering,
@@ -228,6 +232,8 @@ impl Conductor {
             http: DriverHttp::new(hardware.driver_http, hardware.own_ports)?,
             artifacts,
             agents: Agents::default(),
+            heartbeats: Heartbeats::default(),
+            allocator: Allocator::default(),
             journal,
             journals: Journals::default(),
             passing,

@@ -1,6 +1,6 @@
 //! Between the hardware's, the contract's and the domain's types.
 
-use wrought_domain::{DriverError, ErrorKind, PowerState};
+use wrought_domain::{DriverError, ErrorKind, PartError, PowerState};
 use wrought_drivers::contract::{agent, boot, types};
 use wrought_hardware as hardware;
 use wrought_storage::StoreError;
@@ -25,6 +25,9 @@ pub(crate) fn refusal(error: StoreError) -> Refusal {
         error @ (StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::StaleFence(_) | StoreError::Referenced { .. }) => {
             Refusal::Conflict(error.to_string())
         }
+        StoreError::Part(PartError::Conflict(text)) => Refusal::Conflict(text),
+        StoreError::Part(PartError::Invalid(text)) => Refusal::Invalid(text),
+        StoreError::Refused(text) => Refusal::Conflict(format!("{text}.")),
         error @ (StoreError::UnknownMarker(_) | StoreError::UnknownSortKey(_)) => Refusal::Invalid(error.to_string()),
         error => {
             let cause: &dyn std::error::Error = &error;

@@ -22,6 +22,7 @@ impl Conductor {
         self.watch_locks();
         self.tend_queue();
         self.watch_power();
+        self.tend_allocations();
         let this = self.clone();
         tokio::spawn(async move {
             while this.goes_on_for(ALIVE).await {

@@ -11,6 +11,7 @@
 //! that waits costs a timer. Nothing is carried out before it is stored.
 
 mod agents;
+mod allocations;
 mod artifacts;
 mod audit;
 mod breakers;
@@ -29,6 +30,7 @@ mod events;
 mod export;
 mod gate;
 mod grants;
+mod heartbeats;
 mod house;
 mod inspection;
 mod interfaces;
@@ -37,6 +39,7 @@ mod journal_reader;
 mod limits;
 mod locks;
 mod machine;
+mod management;
 mod nodes;
 mod passthru;
 mod power_sync;
@@ -72,10 +75,10 @@ pub use export::{Export, ExportError, RecordedCall, RecordedDriver, RecordedOper
 pub use journal::JournalConfig;
 pub use recovery::{EFFECTS, EffectRule, Planned, RecoveryAction, RecoveryPlan};
 pub use refusal::Refusal;
-pub use request::{BootDevice, Heartbeat, InterfaceValidation, Lookup, ProvisionRequest};
+pub use request::{BootDevice, Heartbeat, Indicator, InterfaceValidation, Lookup, ProvisionRequest, VirtualDrive};
 pub use revocation::RevokeRequest;
 pub use rollout::DriverDecision;
-pub use rules::{check_unprotected, check_verb, not_in_state};
+pub use rules::{check_rests, check_unprotected, check_verb, not_in_state, unsupported};
 pub use stats::CallTimes;
 pub use uploads::{BrokenOff, DriverUpload};
 pub use webhooks::WebhookConfig;

@@ -123,7 +123,7 @@ impl Conductor {
     pub async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {
         let node = self.node(who, node).await?.value;
         let asked = |error| self.asked(&node, error);
-        let bmc = self.0.machines.bmc(&node).map_err(asked)?;
+        let bmc = self.managed(&node, "get_boot_device")?;
         let device = bmc.boot_device().await.map_err(convert::error).map_err(asked)?;
         Ok(BootDevice {
             device: device.map(|device| convert::device_name(device.device).to_owned()),
@@ -137,19 +137,14 @@ impl Conductor {
     /// [`Refusal::Locked`] while an operation holds the node; [`Refusal::Invalid`] for a device
     /// that is not known.
     pub async fn set_boot_device(&self, who: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal> {
-        let node = self.node(who, node).await?.value;
-        if let Some(host) = node.reservation.clone() {
-            return Err(Refusal::Locked { node: node.uuid, host });
-        }
         let device = convert::device_named(device)
             .ok_or_else(|| Refusal::Invalid(format!("Invalid boot device {device:?} specified: use {}.", DEVICES.join(", "))))?;
-        let asked = |error| self.asked(&node, error);
-        let bmc = self.0.machines.bmc(&node).map_err(asked)?;
-        bmc.set_boot_device(BmcBootDevice { device, persistent }).await.map(drop).map_err(convert::error).map_err(asked)
+        let wanted = BmcBootDevice { device, persistent };
+        self.alone(who, node, "set_boot_device", move |bmc| Box::pin(async move { bmc.set_boot_device(wanted).await })).await.map(drop)
     }
 
     /// What the node's controller said, fit for whoever asked.
-    fn asked(&self, node: &Node, error: DriverError) -> Refusal {
+    pub(crate) fn asked(&self, node: &Node, error: DriverError) -> Refusal {
         let message = scrubbed(&secrets(&self.0.machines.references, node, None), &error.message);
         match error.kind {
             ErrorKind::InvalidParameter | ErrorKind::MissingParameter | ErrorKind::Unsupported => Refusal::Invalid(message),

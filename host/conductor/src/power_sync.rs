@@ -276,7 +276,7 @@ impl Conductor {
     }
 
     async fn noted(&self, node: NodeId, severity: Severity, event: String) {
-        let entry = HistoryEntry { severity, event_type: "monitoring".into(), event };
+        let entry = HistoryEntry::new(severity, "monitoring", event);
         if let Err(error) = self.0.store.record(node, vec![entry], &Principal::host().user, Some(&self.0.host)).await {
             tracing::warn!(%node, %error, "an entry of the node's history could not be written");
         }

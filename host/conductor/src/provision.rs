@@ -9,11 +9,11 @@ use wrought_hardware::config_drive;
 use wrought_storage::{Reserved, Revision, Stored};
 
 use crate::breakers::dependencies;
-use crate::chain::Chain;
+use crate::chain::{Chain, chosen_by};
 use crate::command::missing;
 use crate::conductor::{Conductor, HandleError};
 use crate::convert;
-use crate::rules::{check_verb, not_in_state};
+use crate::rules::{check_verb, not_in_state, unsupported};
 use crate::seen::Seen;
 use crate::selection::{DETECTED, detected};
 use crate::{ProvisionRequest, Refusal, secrets};
@@ -90,7 +90,10 @@ impl Conductor {
             .apply(wrought_domain::Event::Manage, None, self.now())
             .map_err(|_| not_in_state(&value, "manage", value.provision_state.as_str()))?;
         value.last_error = None;
-        self.0.store.update_node(who, value, revision, Reserved::Refuse).await.map(drop).map_err(convert::refusal)
+        let id = value.uuid;
+        self.0.store.update_node(who, value, revision, Reserved::Refuse).await.map_err(convert::refusal)?;
+        self.managed_by(who, id, "manageable by request".into()).await;
+        Ok(())
     }
 
     /// Begins an operation that drivers serve.
@@ -150,7 +153,7 @@ impl Conductor {
         };
         for function in needed(kind, node, self.0.settings.automated_clean) {
             if chain.serving(function).is_none() {
-                return Err(refused(missing(&chain, function)));
+                return Err(not_offered(node, function, refused(missing(&chain, function))));
             }
         }
         Ok(chain)
@@ -241,7 +244,16 @@ fn needed(kind: Kind, node: &Node, automated_clean: bool) -> Vec<Function> {
         Kind::Service => vec![Function::GetServiceSteps, Function::ExecuteServiceStep],
         Kind::AbortService => vec![Function::TearDownService],
         Kind::VendorPassthru => vec![Function::VendorCall],
-        Kind::Clean | Kind::Verify | Kind::ChildStep | Kind::Power(_) => Vec::new(),
+        Kind::Clean | Kind::Verify | Kind::ChildStep | Kind::Power(_) | Kind::Setting(_) => Vec::new(),
+    }
+}
+
+/// Ironic's words for what another than the deploy interface would do, before what is to be done about it.
+fn not_offered(node: &Node, function: Function, refusal: Refusal) -> Refusal {
+    match (chosen_by(function), refusal) {
+        ("deploy", refusal) => refusal,
+        (interface, Refusal::Invalid(text)) => Refusal::Invalid(format!("{} {text}.", unsupported(node, interface))),
+        (_, refusal) => refusal,
     }
 }
 

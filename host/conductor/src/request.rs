@@ -98,3 +98,27 @@ pub struct BootDevice {
     /// Whether it outlasts the next boot.
     pub persistent: Option<bool>,
 }
+
+/// A lamp by which people find a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indicator {
+    /// `system` or `chassis`.
+    pub component: &'static str,
+    /// Its name among those of the component.
+    pub name: String,
+    /// `off`, `on`, `blinking` or `unknown`.
+    pub state: &'static str,
+    /// What it can be set to.
+    pub states: Vec<&'static str>,
+}
+
+/// A virtual drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualDrive {
+    /// What it plays, in Redfish's names.
+    pub media_types: Vec<String>,
+    /// Whether something is in it.
+    pub inserted: bool,
+    /// The URL of what is in it, without users and signatures.
+    pub image: Option<String>,
+}

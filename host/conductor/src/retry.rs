@@ -125,7 +125,7 @@ fn verb_of(operation: &Operation, state: ProvisionState) -> Option<Verb> {
         Kind::Unrescue => Verb::Unrescue,
         Kind::Service => Verb::Service,
         Kind::AbortService => Verb::Abort,
-        Kind::ChildStep | Kind::VendorPassthru | Kind::Power(_) => return None,
+        Kind::ChildStep | Kind::VendorPassthru | Kind::Power(_) | Kind::Setting(_) => return None,
     };
     let managed = operation.kind.cleans() && state == ProvisionState::CleanFailed;
     (managed || verb.allowed_from(state)).then_some(verb)

@@ -56,3 +56,24 @@ pub fn not_in_state(node: &Node, action: &str, state: &str) -> Refusal {
         node.uuid
     ))
 }
+
+/// The refusal of what an interface of the node does not do.
+pub fn unsupported(node: &Node, what: &str) -> Refusal {
+    Refusal::Invalid(format!("Driver {} does not support {what} (disabled or not implemented).", node.driver))
+}
+
+/// Whether the node's state stays as it is, so that a setting of the machine disturbs nothing.
+///
+/// # Errors
+/// [`Refusal::Conflict`].
+pub fn check_rests(node: &Node, what: &str) -> Result<(), Refusal> {
+    let state = node.provision_state;
+    if state.is_stable() || state.is_failed() {
+        return Ok(());
+    }
+    Err(Refusal::Conflict(format!(
+        "Node {} is in {state} state. Since node is transitioning, the {what} will not be set as this may interfere with ongoing changes \
+         and result in erroneous modification. Try again later.",
+        node.uuid
+    )))
+}

@@ -1,6 +1,7 @@
 //! Nodes, ports, provision states, steps and ids: what Wrought talks about. Pure: no I/O, no
 //! clock, no randomness, no async. Time and fresh ids are given by the caller.
 
+pub mod allocation;
 pub mod artifact;
 pub mod chassis;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod wait;
 /// A JSON object, as Ironic's free-form dictionaries are.
 pub type Map = serde_json::Map<String, serde_json::Value>;
 
+pub use allocation::{Allocation, AllocationState};
 pub use artifact::ArtifactName;
 pub use chassis::Chassis;
 pub use error::{DriverError, ErrorKind};

@@ -37,6 +37,8 @@ pub enum Kind {
     VendorPassthru,
     /// A power request; the node's state stays.
     Power(PowerTarget),
+    /// A setting of the machine; the node's state stays.
+    Setting(Setting),
 }
 
 impl Kind {
@@ -58,12 +60,13 @@ impl Kind {
             Kind::ChildStep => "child-step",
             Kind::VendorPassthru => "vendor-passthru",
             Kind::Power(_) => "power",
+            Kind::Setting(_) => "setting",
         }
     }
 
     /// Whether it moves the node from one provision state to another.
     pub fn moves(self) -> bool {
-        !matches!(self, Kind::Power(_) | Kind::ChildStep | Kind::VendorPassthru)
+        !matches!(self, Kind::Power(_) | Kind::Setting(_) | Kind::ChildStep | Kind::VendorPassthru)
     }
 
     /// Whether it cleans.
@@ -95,6 +98,37 @@ pub enum PowerTarget {
     /// `soft rebooting`.
     #[serde(rename = "soft rebooting")]
     SoftReboot,
+}
+
+/// What a request sets on a machine without moving its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// `PUT /v1/nodes/{node}/states/boot_mode`.
+    BootMode(BootMode),
+    /// `PUT /v1/nodes/{node}/states/secure_boot`.
+    SecureBoot(bool),
+    /// `PUT /v1/nodes/{node}/states/console`.
+    Console(bool),
+}
+
+/// How a machine's firmware boots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "plain words")]
+pub enum BootMode {
+    Bios,
+    Uefi,
+}
+
+impl BootMode {
+    /// Ironic's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BootMode::Bios => "bios",
+            BootMode::Uefi => "uefi",
+        }
+    }
 }
 
 /// Where an operation stands.
@@ -153,6 +187,8 @@ pub enum Phase {
     PowerOff,
     /// Switching the power on.
     PowerOn,
+    /// Setting something on the machine.
+    Set,
 }
 
 impl Phase {
@@ -181,7 +217,7 @@ impl Phase {
             Phase::Unrescue => Function::Unrescue,
             Phase::CleanUpRescue => Function::CleanUpRescue,
             Phase::VendorCall => Function::VendorCall,
-            Phase::Verify | Phase::ApplyInspection | Phase::PowerOff | Phase::PowerOn => return None,
+            Phase::Verify | Phase::ApplyInspection | Phase::PowerOff | Phase::PowerOn | Phase::Set => return None,
         })
     }
 

@@ -19,6 +19,7 @@ mod operator;
 mod power;
 mod rescue;
 mod service;
+mod setting;
 mod settings;
 mod step;
 mod steps;
@@ -30,7 +31,7 @@ pub use wrought_domain::Function;
 
 pub use events::{EventKind, LifecycleEvent};
 pub use exits::{FailureKind, exits};
-pub use kind::{Kind, Phase, PowerTarget};
+pub use kind::{BootMode, Kind, Phase, PowerTarget, Setting};
 pub use operation::{
     Advance, Cause, Command, Event, Failure, HistoryEntry, Lifecycle, Operation, Pin, PowerAction, Request, Returned, Severity, VendorCall,
     Waiting, Wipe,

@@ -9,7 +9,7 @@ use wrought_domain::{Digest, DriverError, DriverName, Fence, Node, NodeId, Opera
 
 use crate::events::LifecycleEvent;
 use crate::exits::FailureKind;
-use crate::kind::{Kind, Phase};
+use crate::kind::{Kind, Phase, Setting};
 
 /// One run of a verb on one node: a durable record that survives the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -305,6 +305,8 @@ pub enum Command {
     Children(Step),
     /// Make use of what the inspection found, and hand back [`Event::Returned`].
     ApplyInspection,
+    /// Set this on the machine, and hand back [`Event::Returned`]. What is so already succeeds.
+    Set(Setting),
 }
 
 /// A single power action.
@@ -362,6 +364,26 @@ pub struct HistoryEntry {
     pub event_type: String,
     /// What happened.
     pub event: String,
+    /// On behalf of which project; nothing for callers without one.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// The node's provision state then; the store takes the node's own where it is not said.
+    #[serde(default)]
+    pub state: Option<ProvisionState>,
+    /// Where the node was heading.
+    #[serde(default)]
+    pub target_provision_state: Option<ProvisionState>,
+    /// How long the operation had lasted.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+}
+
+impl HistoryEntry {
+    /// An entry that is part of no operation.
+    pub fn new(severity: Severity, event_type: &str, event: impl Into<String>) -> Self {
+        let (event_type, event) = (event_type.to_owned(), event.into());
+        Self { severity, event_type, event, project: None, state: None, target_provision_state: None, duration_ms: None }
+    }
 }
 
 /// How bad it is.

@@ -116,6 +116,7 @@ impl Run<'_> {
             (None, Some(function)) => format!("{}.{}", function.interface(), function.name()),
             (None, None) if self.operation.phase == Phase::Verify => "the power state was read".into(),
             (None, None) if self.operation.phase == Phase::ApplyInspection => "the inspection was made use of".into(),
+            (None, None) if self.operation.phase == Phase::Set => "the machine was being set".into(),
             (None, None) => "the power state was changed".into(),
         };
         match (self.operation.waiting.is_some(), self.operation.phase.function()) {

@@ -104,6 +104,7 @@ pub fn begin(node: Node, request: Request, settings: &Settings, now: Timestamp) 
         Kind::ChildStep => run.begin_phase(Phase::ListCleanSteps),
         Kind::VendorPassthru => run.begin_phase(Phase::VendorCall),
         Kind::Power(target) => run.begin_power(target),
+        Kind::Setting(setting) => run.begin_setting(setting),
     }
     Ok(run.advance())
 }
@@ -171,7 +172,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn advance(self) -> Advance {
+    fn advance(mut self) -> Advance {
+        let lasted = self.since(self.operation.started_at);
+        for entry in &mut self.history {
+            entry.project.clone_from(&self.operation.principal.project);
+            entry.state = Some(self.node.provision_state);
+            entry.target_provision_state = self.node.target_provision_state;
+            entry.duration_ms = Some(lasted);
+        }
         let operation = (!self.ended).then_some(self.operation);
         Advance {
             next: Lifecycle { node: self.node, operation },
@@ -247,7 +255,7 @@ impl<'a> Run<'a> {
 
     pub(crate) fn note(&mut self, severity: Severity, event_type: &str, event: String) {
         let event = cut(&event, MAX_TEXT);
-        self.history.push(HistoryEntry { severity, event_type: event_type.to_owned(), event });
+        self.history.push(HistoryEntry::new(severity, event_type, event));
     }
 
     /// Calls a function of the drivers.
@@ -336,6 +344,7 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             Phase::PowerOff | Phase::PowerOn => self.power_done(),
+            Phase::Set => self.setting_done(),
             phase => self.fail(FailureKind::Fault, format!("the driver answered {phase:?} with {:?}", Returned::Done)),
         }
     }
@@ -422,6 +431,7 @@ impl<'a> Run<'a> {
             Kind::Service | Kind::AbortService => "servicing",
             Kind::VendorPassthru => "vendor",
             Kind::Power(_) => "power",
+            Kind::Setting(_) => "management",
         }
     }
 
@@ -445,6 +455,7 @@ impl<'a> Run<'a> {
                 return self.fail(FailureKind::Refused(ErrorKind::OutcomeUnknown), UNKNOWN_RESTART.into());
             }
             Phase::PowerOff | Phase::PowerOn => self.begin_power_phase(self.operation.phase),
+            Phase::Set => self.set_again(),
             _ => self.call_in_flight(),
         }
         Ok(())

@@ -49,6 +49,8 @@ impl Run<'_> {
         self.node.instance_uuid = None;
         self.node.instance_name = None;
         self.node.allocation_uuid = None;
+        // Nobody looks at the next tenant's console.
+        self.node.console_enabled = false;
         for key in [
             "instance",
             "root_uuid_or_disk_id",

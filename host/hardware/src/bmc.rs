@@ -74,6 +74,69 @@ pub struct Media {
     pub image: Option<String>,
 }
 
+/// What a virtual drive plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// CDs and DVDs.
+    Cd,
+    /// Floppy disks.
+    Floppy,
+    /// Disks, as a USB stick is one.
+    Disk,
+}
+
+impl MediaKind {
+    /// Whether a drive for media of this name of Redfish's plays it.
+    pub fn is_played_as(self, media_type: &str) -> bool {
+        match self {
+            Self::Cd => matches!(media_type, "CD" | "DVD"),
+            Self::Floppy => media_type == "Floppy",
+            Self::Disk => media_type == "USBStick",
+        }
+    }
+}
+
+/// A virtual drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drive {
+    /// What it plays, in Redfish's names: `CD`, `DVD`, `Floppy`, `USBStick`.
+    pub types: Vec<String>,
+    /// What is in it.
+    pub media: Media,
+}
+
+/// The part of a machine that an indicator is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "plain words")]
+pub enum Component {
+    System,
+    Chassis,
+}
+
+/// What an indicator shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "plain words")]
+pub enum IndicatorState {
+    Off,
+    On,
+    Blinking,
+    /// The controller does not say.
+    Unknown,
+}
+
+/// A lamp by which people find a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indicator {
+    /// Where it is.
+    pub component: Component,
+    /// Its name, at most 64 characters; one of its component's.
+    pub name: String,
+    /// What it shows.
+    pub state: IndicatorState,
+    /// What it can be set to.
+    pub states: Vec<IndicatorState>,
+}
+
 /// Who made the machine. Each value at most 256 characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -122,6 +185,21 @@ pub trait Bmc: Send + Sync {
     async fn insert_media(&self, url: &str) -> Result<(), HardwareError>;
     /// Ejects; no error when the drive is empty.
     async fn eject_media(&self) -> Result<(), HardwareError>;
+
+    /// All virtual drives; `unsupported` when there is none.
+    async fn drives(&self) -> Result<Vec<Drive>, HardwareError>;
+    /// Inserts the image at `url` into a drive for such media, having ejected what was in drives of this kind, and reads it back.
+    async fn attach_media(&self, kind: MediaKind, url: &str) -> Result<(), HardwareError>;
+    /// Ejects media of these kinds, of every kind if there are none; no error when the drives are empty.
+    async fn detach_media(&self, kinds: &[MediaKind]) -> Result<(), HardwareError>;
+
+    /// Sends a non-maskable interrupt to the machine; sent each time that it is asked for.
+    async fn inject_nmi(&self) -> Result<(), HardwareError>;
+
+    /// The indicators of the machine; none when it has none.
+    async fn indicators(&self) -> Result<Vec<Indicator>, HardwareError>;
+    /// Sets one; `not-found` when there is none of this name, `unsupported` for a state that it does not have.
+    async fn set_indicator(&self, component: Component, name: &str, state: IndicatorState) -> Result<(), HardwareError>;
 
     /// Who made the machine.
     async fn identify(&self) -> Result<Identity, HardwareError>;

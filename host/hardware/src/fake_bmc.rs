@@ -1,13 +1,16 @@
 //! Controllers of `fake-hardware`: nothing behind them, state in memory.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lru::LruCache;
 
-use crate::bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
-use crate::error::HardwareError;
+use crate::bmc::{
+    Bmc, BootDevice, BootMode, Component, Device, Drive, Identity, Indicator, IndicatorState, Media, MediaKind, PowerAction, PowerState,
+};
+use crate::error::{HardwareError, Kind};
 
 /// The fake controllers of this process, by node. Bounded: the longest unused is forgotten, and comes back
 /// with the power state that the caller last recorded.
@@ -37,13 +40,22 @@ struct Machine {
     boot: BootDevice,
     mode: BootMode,
     secure_boot: bool,
-    media: Option<String>,
+    media: HashMap<MediaKind, String>,
+    /// Of the one indicator that each component has.
+    indicators: [(Component, IndicatorState); 2],
 }
+
+/// The name of each component's indicator.
+const LED: &str = "led";
+/// The virtual drives, and what they play.
+const DRIVES: [(MediaKind, &[&str]); 3] =
+    [(MediaKind::Cd, &["CD", "DVD"]), (MediaKind::Floppy, &["Floppy"]), (MediaKind::Disk, &["USBStick"])];
 
 impl Machine {
     fn new(power: PowerState) -> Self {
         let boot = BootDevice { device: Device::Pxe, persistent: false };
-        Self { power, boot, mode: BootMode::Uefi, secure_boot: false, media: None }
+        let indicators = [Component::System, Component::Chassis].map(|component| (component, IndicatorState::Off));
+        Self { power, boot, mode: BootMode::Uefi, secure_boot: false, media: HashMap::new(), indicators }
     }
 }
 
@@ -94,17 +106,53 @@ impl Bmc for FakeBmc {
     }
 
     async fn media(&self) -> Result<Media, HardwareError> {
-        let image = locked(&self.machine).media.clone();
+        let image = locked(&self.machine).media.get(&MediaKind::Cd).cloned();
         Ok(Media { inserted: image.is_some(), image })
     }
 
     async fn insert_media(&self, url: &str) -> Result<(), HardwareError> {
-        locked(&self.machine).media = Some(url.to_owned());
-        Ok(())
+        self.attach_media(MediaKind::Cd, url).await
     }
 
     async fn eject_media(&self) -> Result<(), HardwareError> {
-        locked(&self.machine).media = None;
+        self.detach_media(&[MediaKind::Cd]).await
+    }
+
+    async fn drives(&self) -> Result<Vec<Drive>, HardwareError> {
+        let machine = locked(&self.machine);
+        let drive = |(kind, types): (MediaKind, &[&str])| {
+            let image = machine.media.get(&kind).cloned();
+            Drive { types: types.iter().map(|name| (*name).to_owned()).collect(), media: Media { inserted: image.is_some(), image } }
+        };
+        Ok(DRIVES.into_iter().map(drive).collect())
+    }
+
+    async fn attach_media(&self, kind: MediaKind, url: &str) -> Result<(), HardwareError> {
+        locked(&self.machine).media.insert(kind, url.to_owned());
+        Ok(())
+    }
+
+    async fn detach_media(&self, kinds: &[MediaKind]) -> Result<(), HardwareError> {
+        locked(&self.machine).media.retain(|kind, _| !kinds.is_empty() && !kinds.contains(kind));
+        Ok(())
+    }
+
+    /// There is nothing that an interrupt could reach.
+    async fn inject_nmi(&self) -> Result<(), HardwareError> {
+        Ok(())
+    }
+
+    async fn indicators(&self) -> Result<Vec<Indicator>, HardwareError> {
+        let states = vec![IndicatorState::Off, IndicatorState::On, IndicatorState::Blinking];
+        let indicator = |(component, state)| Indicator { component, name: LED.into(), state, states: states.clone() };
+        Ok(locked(&self.machine).indicators.map(indicator).into())
+    }
+
+    async fn set_indicator(&self, component: Component, name: &str, state: IndicatorState) -> Result<(), HardwareError> {
+        let mut machine = locked(&self.machine);
+        let found = machine.indicators.iter_mut().find(|(known, _)| *known == component && name == LED);
+        let none = || HardwareError::new(Kind::NotFound, "fake.NoIndicator", "the machine has no such indicator");
+        found.ok_or_else(none)?.1 = state;
         Ok(())
     }
 

@@ -24,7 +24,9 @@ pub mod secrets;
 mod tls;
 pub mod webhook;
 
-pub use bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
+pub use bmc::{
+    Bmc, BootDevice, BootMode, Component, Device, Drive, Identity, Indicator, IndicatorState, Media, MediaKind, PowerAction, PowerState,
+};
 pub use config::{AgentConfig, DriverHttpConfig, ImageConfig, RedfishConfig, TlsVersion, VerifyCa};
 pub use error::{HardwareError, Kind};
 pub use fake_bmc::FakeBmcs;

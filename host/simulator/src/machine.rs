@@ -77,6 +77,15 @@ pub enum BootMode {
     Legacy,
 }
 
+/// `IndicatorLED`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "the names are those of Redfish")]
+pub enum IndicatorLed {
+    Lit,
+    Blinking,
+    Off,
+}
+
 /// The boot override.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Boot {
@@ -151,6 +160,12 @@ pub struct Machine {
     pub boot: Boot,
     /// URL of the image in the virtual CD drive.
     pub media: Option<String>,
+    /// URL of the image in the virtual floppy drive.
+    pub floppy: Option<String>,
+    /// The lamp of the system.
+    pub indicator_led: IndicatorLed,
+    /// The lamp of the chassis.
+    pub location_active: bool,
     /// Secure boot as set; counts from the next boot on.
     pub secure_boot: bool,
     /// Secure boot as it was at the last boot.
@@ -184,6 +199,9 @@ impl Default for Machine {
             serial: 0,
             boot: Boot { enabled: OverrideEnabled::Disabled, target: BootTarget::None, mode: BootMode::Uefi, http_uri: None },
             media: None,
+            floppy: None,
+            indicator_led: IndicatorLed::Off,
+            location_active: false,
             secure_boot: false,
             secure_boot_current: false,
             cooling: None,

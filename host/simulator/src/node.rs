@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent::Agent;
-use crate::machine::{Boot, Cooling, Machine, PowerState};
+use crate::machine::{Boot, Cooling, IndicatorLed, Machine, PowerState};
 
 /// What happened to a node since the start or since `reset-counts`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Counts {
     pub power_on: u64,
     /// Changes to off that took effect.
     pub power_off: u64,
+    /// Non-maskable interrupts that the BMC accepted.
+    pub nmis: u64,
     /// Media inserted.
     pub media_inserts: u64,
     /// Media ejected; ejecting an empty drive does not count.
@@ -135,6 +137,12 @@ pub struct NodeView {
     pub boot: Boot,
     /// Whether secure boot is set.
     pub secure_boot: bool,
+    /// What is in the virtual floppy drive.
+    pub floppy: Option<String>,
+    /// What the lamp of the system shows: `IndicatorLED`.
+    pub indicator_led: IndicatorLed,
+    /// Whether the lamp of the chassis is lit: `LocationIndicatorActive`.
+    pub location_active: bool,
     /// What the vendor's own resource says.
     pub cooling: Cooling,
     /// What its agents were told last.
@@ -259,6 +267,9 @@ impl Node {
             media: inner.machine.media.clone(),
             boot: inner.machine.boot.clone(),
             secure_boot: inner.machine.secure_boot,
+            floppy: inner.machine.floppy.clone(),
+            indicator_led: inner.machine.indicator_led,
+            location_active: inner.machine.location_active,
             cooling: inner.machine.cooling(),
             told: inner.told.clone(),
             counts: inner.counts,

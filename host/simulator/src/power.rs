@@ -19,6 +19,9 @@ pub(crate) fn reset(fleet: &Arc<Shared>, node: &Arc<Node>, kind: ResetType) -> R
         }
         let change = inner.machine.reset(kind)?;
         inner.counts.resets += 1;
+        if kind == ResetType::Nmi {
+            inner.counts.nmis += 1;
+        }
         if change.is_some_and(|change| change.software_ended) {
             inner.end_agent();
         }

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `/redfish/v1/` | GET, without authentication |
 //! | `SessionService`, `SessionService/Sessions`, `.../{id}` | GET, POST (log in), DELETE (log out) |
-//! | `Systems`, `Systems/{id}` | GET, PATCH (boot override) |
+//! | `Systems`, `Systems/{id}` | GET, PATCH (boot override, lamp) |
 //! | `Systems/{id}/Actions/ComputerSystem.Reset` | POST |
 //! | `Systems/{id}/SecureBoot` | GET, PATCH |
 //! | `Systems/{id}/` `Processors`, `Memory`, `Storage`, `EthernetInterfaces` and what is in them, `Bios` | GET |
-//! | `{Systems,Managers}/{id}/VirtualMedia`, `.../Cd` and its `InsertMedia`, `EjectMedia` | GET, POST |
-//! | `Managers`, `Managers/{id}`, `Chassis`, `Chassis/{id}` | GET |
+//! | `{Systems,Managers}/{id}/VirtualMedia`, `.../{Cd,Floppy}` and its `InsertMedia`, `EjectMedia` | GET, POST |
+//! | `Managers`, `Managers/{id}`, `Chassis`, `Chassis/{id}` | GET; of a chassis PATCH (lamp) |
 //! | `Systems/{id}/Oem/Wrought/Cooling`, `.../Profiles`, `.../Profiles/{id}`, its self-test | GET, PATCH, POST, DELETE |
 //! | `UpdateService`, its `SimpleUpdate`; `TaskService`, `.../Tasks`, `.../Tasks/{id}`, `.../TaskMonitors/{id}` | GET, POST |
 //! | `UpdateService/update`, `.../update-multipart`: files that are pushed | POST |
@@ -67,11 +67,11 @@ pub(crate) fn router(fleet: &Arc<Shared>) -> Router {
         .route("/redfish/v1/Systems/{id}/Storage/SATA/Drives/{part}", get(parts::drive))
         .route("/redfish/v1/Systems/{id}/Bios", get(parts::bios))
         .route("/redfish/v1/{root}/{id}/VirtualMedia", get(media::slots))
-        .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd", get(media::slot))
-        .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", post(media::insert))
-        .route("/redfish/v1/{root}/{id}/VirtualMedia/Cd/Actions/VirtualMedia.EjectMedia", post(media::eject))
+        .route("/redfish/v1/{root}/{id}/VirtualMedia/{drive}", get(media::slot))
+        .route("/redfish/v1/{root}/{id}/VirtualMedia/{drive}/Actions/VirtualMedia.InsertMedia", post(media::insert))
+        .route("/redfish/v1/{root}/{id}/VirtualMedia/{drive}/Actions/VirtualMedia.EjectMedia", post(media::eject))
         .route("/redfish/v1/Managers/{id}", get(inventory::manager))
-        .route("/redfish/v1/Chassis/{id}", get(inventory::chassis))
+        .route("/redfish/v1/Chassis/{id}", get(inventory::chassis).patch(inventory::change_chassis))
         .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling", get(oem::show).patch(oem::change))
         .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling/Actions/WroughtCooling.SelfTest", post(oem::self_test))
         .route("/redfish/v1/Systems/{id}/Oem/Wrought/Cooling/Profiles", get(oem::profiles).post(oem::make_profile))

@@ -46,7 +46,7 @@ async fn advance(store: Store, start: Instant) -> anyhow::Result<(u32, Duration)
     let request = Request::new(OperationId(Uuid::new_v4()), Kind::Verify, Principal::host());
     let begun = wrought_engine::begin(stored.value, request, &Settings::default(), Timestamp::now()).context("beginning")?;
     let held = store.begin(&begun, stored.revision, "host", "u").await?;
-    let entry = HistoryEntry { severity: Severity::Info, event_type: "test".into(), event: "a step of some kind is done".into() };
+    let entry = HistoryEntry::new(Severity::Info, "test", "a step of some kind is done");
     let advance = Advance { commands: vec![], history: vec![entry], events: vec![], wipe: None, ..begun };
     let state = [("direct".parse()?, serde_json::json!({"operation": {"k": "v"}, "node": {}}))];
     let (mut revision, mut commits, mut longest) = (held.revision, 0, Duration::ZERO);

@@ -22,10 +22,15 @@ pub enum Table {
     Runbooks,
     Findings,
     InspectionRules,
+    Allocations,
+    Chassis,
+    Portgroups,
+    VolumeConnectors,
+    VolumeTargets,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Nodes,
         Self::Ports,
         Self::Operations,
@@ -36,6 +41,11 @@ impl Table {
         Self::Runbooks,
         Self::Findings,
         Self::InspectionRules,
+        Self::Allocations,
+        Self::Chassis,
+        Self::Portgroups,
+        Self::VolumeConnectors,
+        Self::VolumeTargets,
     ];
 
     /// What a document is, for errors.
@@ -51,6 +61,11 @@ impl Table {
             Self::Runbooks => "runbook",
             Self::Findings => "finding about node",
             Self::InspectionRules => "inspection rule",
+            Self::Chassis => "chassis",
+            Self::Portgroups => "portgroup",
+            Self::VolumeConnectors => "volume connector",
+            Self::VolumeTargets => "volume target",
+            Self::Allocations => "allocation",
         }
     }
 
@@ -68,6 +83,11 @@ impl Table {
             Self::Runbooks => "runbooks",
             Self::Findings => "findings",
             Self::InspectionRules => "inspection_rules",
+            Self::Chassis => "chassis",
+            Self::Portgroups => "portgroups",
+            Self::VolumeConnectors => "volume_connectors",
+            Self::VolumeTargets => "volume_targets",
+            Self::Allocations => "allocations",
         };
         format!("{table}/{id}")
     }
@@ -84,6 +104,11 @@ impl Table {
             Self::Runbooks => "SELECT COUNT(*) FROM runbooks",
             Self::Findings => "SELECT COUNT(*) FROM findings",
             Self::InspectionRules => "SELECT COUNT(*) FROM inspection_rules",
+            Self::Chassis => "SELECT COUNT(*) FROM chassis",
+            Self::Portgroups => "SELECT COUNT(*) FROM portgroups",
+            Self::VolumeConnectors => "SELECT COUNT(*) FROM volume_connectors",
+            Self::VolumeTargets => "SELECT COUNT(*) FROM volume_targets",
+            Self::Allocations => "SELECT COUNT(*) FROM allocations",
         }
     }
 
@@ -100,6 +125,11 @@ impl Table {
             Self::Runbooks => "SELECT rowid, uuid, doc FROM runbooks WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::Findings => "SELECT rowid, node || '/' || kind, doc FROM findings WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             Self::InspectionRules => "SELECT rowid, uuid, doc FROM inspection_rules WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Chassis => "SELECT rowid, uuid, doc FROM chassis WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Portgroups => "SELECT rowid, uuid, doc FROM portgroups WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::VolumeConnectors => "SELECT rowid, uuid, doc FROM volume_connectors WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::VolumeTargets => "SELECT rowid, uuid, doc FROM volume_targets WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            Self::Allocations => "SELECT rowid, uuid, doc FROM allocations WHERE rowid > $1 ORDER BY rowid LIMIT $2",
         }
     }
 
@@ -116,6 +146,11 @@ impl Table {
             Self::Runbooks => "UPDATE runbooks SET doc = $1 WHERE rowid = $2",
             Self::Findings => "UPDATE findings SET doc = $1 WHERE rowid = $2",
             Self::InspectionRules => "UPDATE inspection_rules SET doc = $1 WHERE rowid = $2",
+            Self::Chassis => "UPDATE chassis SET doc = $1 WHERE rowid = $2",
+            Self::Portgroups => "UPDATE portgroups SET doc = $1 WHERE rowid = $2",
+            Self::VolumeConnectors => "UPDATE volume_connectors SET doc = $1 WHERE rowid = $2",
+            Self::VolumeTargets => "UPDATE volume_targets SET doc = $1 WHERE rowid = $2",
+            Self::Allocations => "UPDATE allocations SET doc = $1 WHERE rowid = $2",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wrought_domain::NodeId;
+use wrought_domain::{NodeId, PartError};
 
 use crate::KeyError;
 
@@ -75,6 +75,12 @@ pub enum StoreError {
         /// What refers to it, and what to do.
         by: String,
     },
+    /// It does not fit what is there; the text is whole.
+    #[error("{0}")]
+    Refused(String),
+    /// What belongs to a node cannot be as asked.
+    #[error(transparent)]
+    Part(#[from] PartError),
     /// Somebody else wrote in between: read again and retry.
     #[error("{what} {id} was changed by somebody else in between; read it again and retry")]
     Stale {
@@ -111,6 +117,14 @@ pub enum StoreError {
     /// A write panicked and was rolled back.
     #[error("a write failed through a fault in this program and was rolled back")]
     Panicked,
+    /// There are as many as there may be.
+    #[error("there are {most} {what} already; delete those that nobody needs")]
+    TooMany {
+        /// For example `tokens`.
+        what: &'static str,
+        /// How many there may be.
+        most: i64,
+    },
     /// The store is closed, or its process is about to end.
     #[error("the store is closed")]
     Closed,
@@ -126,16 +140,28 @@ pub enum Duplicate {
     NodeName(String),
     #[error("node with instance UUID {0}")]
     InstanceUuid(uuid::Uuid),
-    #[error("port with UUID {0}")]
-    PortUuid(uuid::Uuid),
     #[error("port with MAC address {0}")]
     PortAddress(String),
     #[error("port with name {0}")]
     PortName(String),
+    #[error("portgroup with MAC address {0}")]
+    PortgroupAddress(String),
+    #[error("portgroup with name {0}")]
+    PortgroupName(String),
+    #[error("volume connector with type {kind} and connector ID {id}")]
+    VolumeConnector { kind: String, id: String },
+    #[error("volume target with boot index '{0}' for the same node")]
+    BootIndex(u16),
     #[error("deploy template with name {0}")]
     TemplateName(String),
     #[error("runbook with name {0}")]
     RunbookName(String),
+    #[error("token with name {0} that is in force; revoke it, or choose another name")]
+    TokenName(String),
+    #[error("allocation with name {0}")]
+    AllocationName(String),
+    #[error("allocation with UUID {0}")]
+    AllocationUuid(uuid::Uuid),
     #[error("{0} with UUID {1}")]
     RecipeUuid(&'static str, uuid::Uuid),
 }

@@ -7,7 +7,6 @@ use wrought_domain::NodeId;
 use wrought_domain::node::plain;
 use wrought_engine::{HistoryEntry, Severity};
 
-use crate::error::is_dangling;
 use crate::query::Page;
 use crate::script::Script;
 use crate::{Store, StoreError, document};
@@ -27,6 +26,12 @@ pub struct HistoryRecord {
     pub event: String,
     pub user: String,
     pub conductor: Option<String>,
+    pub project: Option<String>,
+    /// The node's provision state when it was written.
+    pub state: Option<String>,
+    pub target_provision_state: Option<String>,
+    /// Of the operation that it tells of, in milliseconds.
+    pub duration_ms: Option<u64>,
 }
 
 /// A page of a node's history.
@@ -42,15 +47,21 @@ pub struct HistoryQuery {
     pub descending: bool,
 }
 
-type Row = (String, String, i64, String, String, String, String, Option<String>);
+type Text = Option<String>;
+type Row = (String, String, i64, String, String, String, String, Text, Text, Text, Text, Option<i64>);
 
-const COLUMNS: &str =
-    "SELECT n.uuid, n.node, n.created_at, n.severity, n.event_type, n.event, n.user_name, n.conductor FROM history n WHERE n.node = ";
+const COLUMNS: &str = "SELECT n.uuid, n.node, n.created_at, n.severity, n.event_type, n.event, n.user_name, n.conductor, n.project, n.state, \
+     n.target_state, n.duration_ms FROM history n WHERE n.node = ";
+
+/// Without a state of its own an entry has the node's.
+const INSERT: &str = "INSERT INTO history (uuid, created_at, severity, event_type, event, user_name, conductor, project, duration_ms, state, \
+     target_state, node) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, n.provision_state), CASE WHEN ? THEN ? ELSE n.target_provision_state END, \
+     n.uuid FROM nodes n WHERE n.uuid = ?";
 
 const SORT_KEYS: &[(&str, &str)] = &[("uuid", ""), ("severity", ""), ("event_type", "")];
 
 fn record(row: Row) -> Result<HistoryRecord, StoreError> {
-    let (uuid, node, created_at, severity, event_type, event, user, conductor) = row;
+    let (uuid, node, created_at, severity, event_type, event, user, conductor, project, state, target, duration) = row;
     Ok(HistoryRecord {
         uuid: document::parse("history entry", &uuid)?,
         node: NodeId(document::parse("history entry", &node)?),
@@ -60,6 +71,10 @@ fn record(row: Row) -> Result<HistoryRecord, StoreError> {
         event,
         user,
         conductor,
+        project,
+        state,
+        target_provision_state: target,
+        duration_ms: duration.map(document::unsigned),
     })
 }
 
@@ -72,18 +87,20 @@ pub(crate) fn insert(script: &mut Script, node: NodeId, entries: &[HistoryEntry]
             Severity::Error => "ERROR",
         };
         script
-            .add(
-                "INSERT INTO history (uuid, node, created_at, severity, event_type, event, user_name, conductor) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )
+            .add(INSERT)
             .bind(Uuid::new_v4().to_string())
-            .bind(node.to_string())
             .bind(now)
             .bind(severity)
             .bind(entry.event_type.clone())
             .bind(plain(&entry.event))
             .bind(user.to_owned())
-            .bind(conductor.map(str::to_owned));
+            .bind(conductor.map(str::to_owned))
+            .bind(entry.project.clone())
+            .bind(entry.duration_ms.map(document::signed))
+            .bind(entry.state.map(|state| state.as_str()))
+            .bind(entry.state.is_some())
+            .bind(entry.target_provision_state.map(|state| state.as_str()))
+            .bind(node.to_string());
     }
 }
 
@@ -107,11 +124,11 @@ impl Store {
         trim(&mut script, node);
         self.write(move |db| {
             Box::pin(async move {
-                match script.run(db).await {
-                    Ok(()) => Ok(()),
-                    Err(error) if is_dangling(&error) => Err(StoreError::no_node(node)),
-                    Err(error) => Err(error.into()),
+                let known = sqlx::query_scalar("SELECT COUNT(*) FROM nodes WHERE uuid = $1").bind(node.to_string());
+                if known.fetch_one(&mut *db).await.map(|rows: i64| rows == 0)? {
+                    return Err(StoreError::no_node(node));
                 }
+                Ok(script.run(db).await?)
             })
         })
         .await

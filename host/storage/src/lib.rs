@@ -4,8 +4,10 @@
 //! commits in groups. A write returns after its commit. SQL is common to SQLite and
 //! PostgreSQL, but for pragmas and the types of generated keys. Documents that may hold secrets are sealed ([`rotate`]).
 
+mod allocation;
 mod artifact;
 mod audit;
+mod chassis;
 mod document;
 mod driver;
 mod driver_life;
@@ -21,7 +23,10 @@ mod key_file;
 mod lifecycle;
 mod lock;
 mod node;
+mod peek;
+mod part;
 mod port;
+mod portgroup;
 mod query;
 mod recipe;
 mod reseal;
@@ -30,6 +35,9 @@ mod schema;
 mod script;
 mod seal;
 mod session;
+mod token;
+mod vif;
+mod volume;
 mod webhook;
 mod writer;
 
@@ -46,8 +54,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use wrought_domain::{Fence, NodeId, OperationId};
 
+pub use allocation::{AllocationQuery, Given};
 pub use artifact::Artifact;
 pub use audit::{AuditQuery, AuditRecord, MAX_AUDIT};
+pub use chassis::ChassisQuery;
 pub use driver::{ActiveDriver, DriverStatus, DriverVersion};
 pub use driver_life::DriverRejection;
 pub use error::{Duplicate, StoreError};
@@ -61,12 +71,14 @@ pub use key_file::KeyError;
 pub use lifecycle::{Commit, Held};
 pub use lock::{LockAnswer, LockRequest, LockUser, SharedLock};
 pub use node::{NodeRef, Reserved, Revision, Stored};
-pub use port::PortQuery;
+pub use peek::{COLUMNS, Mark};
+pub use part::{Part, PartQuery};
 pub use query::{DEFAULT_LIMIT, NodeFilter, NodeQuery, Visibility};
 pub use recipe::{Recipe, RecipeQuery};
 pub use reseal::{Rotation, RotationProgress, rotate};
 pub use rollout::{Decision, KeptState, Revocation};
 pub use session::AgentSession;
+pub use token::{NewToken, TOKEN_PREFIX, Token, UnfitToken, token_digest};
 pub use webhook::WebhookCursor;
 pub use writer::Writes;
 
@@ -123,6 +135,7 @@ struct Inner {
     /// Held by the writer otherwise.
     _lock: Option<Arc<File>>,
     counts: Arc<Counts>,
+    forgotten: token::Forgotten,
 }
 
 impl Store {
@@ -160,6 +173,7 @@ impl Store {
                 ended: Mutex::new(Some(ended)),
                 counts,
                 watch: OnceLock::new(),
+                forgotten: token::Forgotten::default(),
                 events: tokio::sync::watch::Sender::default(),
                 _lock: None,
             }),
@@ -189,6 +203,7 @@ impl Store {
             ended: Mutex::new(None),
             counts: Arc::default(),
             watch: OnceLock::new(),
+            forgotten: token::Forgotten::default(),
             events: tokio::sync::watch::Sender::default(),
             _lock: lock,
         };
@@ -213,6 +228,10 @@ impl Store {
     /// What documents are sealed with.
     pub(crate) fn keys(&self) -> &Arc<KeyRing> {
         &self.inner.keys
+    }
+
+    pub(crate) fn forgotten(&self) -> &token::Forgotten {
+        &self.inner.forgotten
     }
 
     pub(crate) fn reads(&self) -> &SqlitePool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use wrought_domain::{DriverName, Fence, Node, NodeId, Port};
+use wrought_domain::{DriverName, Fence, Node, NodeId, Port, ProvisionState};
 use wrought_engine::{Advance, Operation, Wipe};
 
 use crate::document::Table;
@@ -15,7 +15,7 @@ use crate::journal::JournalWrite;
 use crate::node::{Revision, bind, current, explain, node_columns};
 use crate::script::Script;
 use crate::seal::KeyRing;
-use crate::{Store, StoreError, document, event, failed, history, journal, lock};
+use crate::{Store, StoreError, allocation, document, event, failed, history, journal, lock};
 
 /// Operations read at once.
 const PAGE: i64 = 500;
@@ -196,6 +196,7 @@ impl Store {
         history::insert(&mut script, id, &advance.history, user, conductor);
         event::insert(&mut script, id, event::of_operation(&advance.events, &node, user));
         event::insert(&mut script, id, event::changes(was, &node, user));
+        allocation::follow(&mut script, was, &node);
         if let Some(operation) = advance.failed.as_ref().filter(|operation| operation.kind.moves()) {
             failed::put(&mut script, &keys, &node, operation)?;
         }
@@ -211,9 +212,16 @@ impl Store {
                     lock::leave(&mut script, id);
                 }
             }
-            None => end_operation(&mut script, id, node.last_error.as_deref()),
+            None => {
+                history::trim(&mut script, id);
+                end_operation(&mut script, id, node.last_error.as_deref());
+            }
         }
         self.put_states(&mut script, id, driver_state, wipe).await?;
+        let torn_down = was.provision_state == ProvisionState::Deleting && node.provision_state != ProvisionState::Deleting;
+        if torn_down && node.instance_uuid.is_none() && node.instance_info.is_empty() {
+            self.forget_vifs(&mut script, id).await?;
+        }
         let committed = self.write_script(script, move |db, advanced| {
             Box::pin(async move {
                 match advanced {

@@ -194,7 +194,7 @@ impl Store {
                 let query = sqlx::query(sql).bind(name.clone()).bind(holder.node.to_string()).bind(holder.operation.to_string());
                 query.execute(&mut *db).await?;
                 let event = format!("the shared lock {name} was taken away from operation {}: {why}", holder.operation);
-                let entry = HistoryEntry { severity: Severity::Error, event_type: "lock".into(), event };
+                let entry = HistoryEntry::new(Severity::Error, "lock", event);
                 let mut script = Script::default();
                 history::insert(&mut script, holder.node, &[entry], &user_name, Some(&host));
                 history::trim(&mut script, holder.node);

@@ -13,7 +13,7 @@ use crate::event::NewEvent;
 use crate::query::{NodeQuery, Visibility};
 use crate::script::Script;
 use crate::seal::KeyRing;
-use crate::{Duplicate, Store, StoreError, document, event};
+use crate::{Duplicate, Store, StoreError, allocation, chassis, document, event};
 
 /// Grows with every write of a node; a write says on which one it was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ impl From<Duplicate> for StoreError {
 }
 
 /// Writes a node over the revision it was computed on, and gives it back as it stands now.
-async fn replace(
+pub(crate) async fn replace(
     db: &mut SqliteConnection,
     keys: &KeyRing,
     before: &Stored<Node>,
@@ -175,6 +175,7 @@ async fn replace(
     let mut script = Script::default();
     bind(&mut script, UPDATE, &node, doc).bind(node.uuid.to_string()).bind(document::signed(before.revision.0));
     event::insert(&mut script, node.uuid, event::all_changes(&before.value, &node, user));
+    allocation::follow(&mut script, &before.value, &node);
     match script.run_if(&mut *db).await {
         Ok(Some(_)) => Ok(Stored { value: node, revision: Revision(before.revision.0.saturating_add(1)), fence: before.fence }),
         Ok(None) => Err(StoreError::Stale { what: "node", id: node.uuid.to_string() }),
@@ -191,7 +192,7 @@ pub(crate) fn sees(principal: &Principal, node: &Node) -> bool {
     }
 }
 
-fn free(node: &Node) -> Result<(), StoreError> {
+pub(crate) fn free(node: &Node) -> Result<(), StoreError> {
     match &node.reservation {
         Some(host) => Err(StoreError::Reserved { node: node.uuid, host: host.clone() }),
         None => Ok(()),
@@ -219,15 +220,32 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownMarker`], [`StoreError::UnknownSortKey`], or the database fails.
     pub async fn nodes(&self, principal: &Principal, asked: &NodeQuery) -> Result<Vec<Node>, StoreError> {
-        if let Some(marker) = asked.marker
-            && self.node(principal, &marker.into()).await?.is_none()
-        {
-            return Err(StoreError::UnknownMarker(marker.to_string()));
-        }
         let mut query = QueryBuilder::new("SELECT n.uuid, n.doc, n.reservation, n.revision, n.fence FROM nodes n");
         asked.push(principal, &mut query)?;
         let rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
+        self.check_marker(principal, asked, rows.is_empty()).await?;
         rows.into_iter().map(|row| stored(self.keys(), row).map(|s| s.value)).collect()
+    }
+
+    /// The node that has a port with one of these MAC addresses (lower case); nothing if several have. Give at most some hundreds.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn node_with_addresses(&self, addresses: &[String]) -> Result<Option<Stored<Node>>, StoreError> {
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let mut query = QueryBuilder::new(
+            "SELECT n.uuid, n.doc, n.reservation, n.revision, n.fence FROM nodes n WHERE n.uuid IN (SELECT p.node FROM ports p WHERE p.address IN (",
+        );
+        let mut list = query.separated(", ");
+        for address in addresses {
+            list.push_bind(address.to_ascii_lowercase());
+        }
+        query.push(")) LIMIT 2");
+        let mut rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
+        let row = rows.pop().filter(|_| rows.is_empty());
+        row.map(|row| stored(self.keys(), row)).transpose()
     }
 
     /// The nodes that have a port with one of these MAC addresses (lower case), each once. Give
@@ -263,6 +281,7 @@ impl Store {
         let created = NewEvent::new("created", &node, &principal.user).with("to", node.provision_state.as_str());
         let written = self.write(move |db| {
             Box::pin(async move {
+                chassis::check(&mut *db, node.chassis_uuid).await?;
                 let mut script = Script::default();
                 bind(&mut script, INSERT, &node, doc).bind(node.uuid.to_string());
                 event::insert(&mut script, node.uuid, vec![created]);
@@ -301,6 +320,9 @@ impl Store {
                 }
                 if before.revision != expected {
                     return Err(StoreError::Stale { what: "node", id: node.uuid.to_string() });
+                }
+                if node.chassis_uuid != before.value.chassis_uuid {
+                    chassis::check(&mut *db, node.chassis_uuid).await?;
                 }
                 replace(db, &keys, &before, node, &principal.user).await
             })

@@ -20,6 +20,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (9, include_str!("../migrations/0009_events.sql")),
     (10, include_str!("../migrations/0010_inspection.sql")),
     (11, include_str!("../migrations/0011_events_by_kind.sql")),
+    (12, include_str!("../migrations/0012_resources.sql")),
+    (13, include_str!("../migrations/0013_allocations.sql")),
+    (14, include_str!("../migrations/0014_tokens.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.

@@ -190,11 +190,7 @@ async fn history_is_paged_and_kept_within_bounds() {
     let store = open(&dir).await;
     let id = store.create_node(&admin(), node("n")).await.unwrap().value.uuid;
     for i in 0..35 {
-        let entry = |j: i32| wrought_engine::HistoryEntry {
-            severity: wrought_engine::Severity::Error,
-            event_type: "t".into(),
-            event: format!("{}", i * 10 + j),
-        };
+        let entry = |j: i32| wrought_engine::HistoryEntry::new(wrought_engine::Severity::Error, "t", format!("{}", i * 10 + j));
         store.record(id, (0..10).map(entry).collect(), "u", Some("host-1")).await.unwrap();
     }
     let all = store.history(id, &HistoryQuery::default()).await.unwrap();
@@ -203,14 +199,9 @@ async fn history_is_paged_and_kept_within_bounds() {
     let page: Vec<_> = store.history(id, &asked).await.unwrap().into_iter().map(|entry| entry.event).collect();
     assert_eq!(page, ["348", "347", "346"]);
     assert_eq!(store.history_entry(NodeId(Uuid::new_v4()), all[0].uuid).await.unwrap(), None, "an entry of another node");
-    let unknown = store
-        .record(
-            NodeId(Uuid::new_v4()),
-            vec![wrought_engine::HistoryEntry { severity: wrought_engine::Severity::Info, event_type: "t".into(), event: "e".into() }],
-            "u",
-            None,
-        )
-        .await;
+    assert_eq!((all[0].state.as_deref(), all[0].duration_ms), (Some("enroll"), None), "of an entry without a state it is the node's");
+    let entry = wrought_engine::HistoryEntry::new(wrought_engine::Severity::Info, "t", "e");
+    let unknown = store.record(NodeId(Uuid::new_v4()), vec![entry], "u", None).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
 }
 

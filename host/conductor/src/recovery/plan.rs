@@ -166,6 +166,7 @@ fn action(operation: &Operation, id: i64, open: Option<Result<&OpenCall, &String
     }
     match (operation.phase, open) {
         (Phase::Verify, _) => RecoveryAction::AskAgain { what: "read the power state" },
+        (Phase::Set, _) => RecoveryAction::AskAgain { what: "set on the machine what was asked for" },
         (Phase::PowerOff, _) => RecoveryAction::AskAgain { what: "ask for power off" },
         (Phase::PowerOn, _) => RecoveryAction::AskAgain { what: "ask for power on" },
         _ if operation.power_step.is_some() => RecoveryAction::AskAgain { what: "ask for the step's change of power" },

@@ -5,7 +5,7 @@ use wrought_domain::state::ProvisionState;
 use wrought_domain::step::Children;
 use wrought_domain::wait::{Condition, Wait};
 use wrought_domain::{DriverError, ErrorKind, PowerState, Principal, StepCall};
-use wrought_engine::{Command, Event, Impossible, Kind, PowerTarget, Returned};
+use wrought_engine::{Command, Event, Impossible, Kind, PowerTarget, Returned, Setting};
 
 use crate::host::{Host, asked, offered};
 
@@ -48,6 +48,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         Just(Kind::ChildStep),
         Just(Kind::VendorPassthru),
         prop_oneof![Just(PowerTarget::On), Just(PowerTarget::Off), Just(PowerTarget::SoftReboot)].prop_map(Kind::Power),
+        Just(Kind::Setting(Setting::SecureBoot(true))),
     ]
 }
 
@@ -217,7 +218,7 @@ fn finish(host: &mut Host) {
             continue;
         };
         match command {
-            Command::Children(_) | Command::ApplyInspection => host.done(),
+            Command::Children(_) | Command::ApplyInspection | Command::Set(_) => host.done(),
             Command::ReadPower => host.answer(Returned::Power(PowerState::Off)),
             Command::SetPower(_) => host.done(),
             Command::Call { function, .. } if function.name().starts_with("get-") => {

@@ -11,6 +11,7 @@ mod queue;
 mod rest;
 mod restart;
 mod revoked;
+mod settings;
 mod steps;
 mod tear_down;
 mod unlock;

@@ -1,12 +1,13 @@
-//! A machine's virtual CD drive: found below its System or its Managers, tried slot by slot.
+//! A machine's virtual drives: found below its System or its Managers, tried slot by slot.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::bmc::Media;
+use crate::bmc::{Drive, Media, MediaKind};
 use crate::error::{HardwareError, Kind};
+use crate::http::tame;
 use crate::redfish::operation::{Operation, Resource};
 use crate::redfish::reply::Reply;
 
@@ -17,28 +18,34 @@ const MOST: usize = 8;
 /// Looks at the slot until it shows the medium.
 const LOOKS: usize = 3;
 
-/// What is in the first drive that has something in it.
+/// What is in the first CD drive that has something in it.
 pub(crate) async fn state(operation: &Operation<'_>, system: &Resource) -> Result<Media, HardwareError> {
-    let slots = slots(operation, system).await?;
+    let slots = slots(operation, system, &[MediaKind::Cd]).await?;
     let occupied = slots.iter().find(|slot| holds_something(slot)).or(slots.first());
-    Ok(occupied.map_or(Media { inserted: false, image: None }, |slot| Media { inserted: holds_something(slot), image: image(slot) }))
+    Ok(occupied.map_or(Media { inserted: false, image: None }, media_in))
 }
 
-/// Ejects whatever is in any of the drives.
-pub(crate) async fn eject(operation: &Operation<'_>, system: &Resource) -> Result<(), HardwareError> {
-    for slot in slots(operation, system).await?.iter().filter(|slot| holds_something(slot)) {
+/// Every drive.
+pub(crate) async fn drives(operation: &Operation<'_>, system: &Resource) -> Result<Vec<Drive>, HardwareError> {
+    let slots = slots(operation, system, &[]).await?;
+    Ok(slots.iter().map(|slot| Drive { types: types(slot).map(|kind| tame(kind, 32)).collect(), media: media_in(slot) }).collect())
+}
+
+/// Ejects whatever is in any of the drives for media of these kinds; in any at all if there are none.
+pub(crate) async fn eject(operation: &Operation<'_>, system: &Resource, kinds: &[MediaKind]) -> Result<(), HardwareError> {
+    for slot in slots(operation, system, kinds).await?.iter().filter(|slot| holds_something(slot)) {
         eject_slot(operation, slot).await?;
     }
     Ok(())
 }
 
-/// Ejects all, then inserts into the first slot that takes the image.
-pub(crate) async fn insert(operation: &Operation<'_>, system: &Resource, url: &str) -> Result<(), HardwareError> {
-    let slots = slots(operation, system).await?;
+/// Ejects all of this kind, then inserts into the first slot that takes the image.
+pub(crate) async fn insert(operation: &Operation<'_>, system: &Resource, kind: MediaKind, url: &str) -> Result<(), HardwareError> {
+    let slots = slots(operation, system, &[kind]).await?;
     for slot in slots.iter().filter(|slot| holds_something(slot)) {
         eject_slot(operation, slot).await?;
     }
-    let mut refusal = operation.unsupported("NoVirtualMedia", "the controller has no virtual CD drive that takes an image");
+    let mut refusal = operation.unsupported("NoVirtualMedia", "the controller has no such virtual drive that takes an image");
     for slot in &slots {
         let reply = insert_into(operation, slot, url).await?;
         if reply.is_success() {
@@ -114,10 +121,14 @@ fn holds_something(slot: &Resource) -> bool {
     slot.value.get("Inserted").and_then(Value::as_bool).unwrap_or_else(|| image(slot).is_some())
 }
 
-/// The drives that play CDs or DVDs. `unsupported` when there are none.
-async fn slots(operation: &Operation<'_>, system: &Resource) -> Result<Vec<Resource>, HardwareError> {
+fn media_in(slot: &Resource) -> Media {
+    Media { inserted: holds_something(slot), image: image(slot) }
+}
+
+/// The drives that play media of these kinds, or of any if there are none. `unsupported` when there is no such drive.
+async fn slots(operation: &Operation<'_>, system: &Resource, kinds: &[MediaKind]) -> Result<Vec<Resource>, HardwareError> {
     let mut collections: Vec<String> = operation.link(system.value.get("VirtualMedia")).into_iter().collect();
-    let mut found = read_slots(operation, &collections).await?;
+    let mut found = read_slots(operation, &collections, kinds).await?;
     if found.is_empty() {
         let managers = system.value.pointer("/Links/ManagedBy").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         collections.clear();
@@ -125,15 +136,15 @@ async fn slots(operation: &Operation<'_>, system: &Resource) -> Result<Vec<Resou
             let manager = operation.get(&path).await?;
             collections.extend(operation.link(manager.value.get("VirtualMedia")));
         }
-        found = read_slots(operation, &collections).await?;
+        found = read_slots(operation, &collections, kinds).await?;
     }
     if found.is_empty() {
-        return Err(operation.unsupported("NoVirtualMedia", "the controller has no virtual CD drive"));
+        return Err(operation.unsupported("NoVirtualMedia", if kinds == [MediaKind::Cd] { "the controller has no virtual CD drive" } else { "the controller has no such virtual drive" }));
     }
     Ok(found)
 }
 
-async fn read_slots(operation: &Operation<'_>, collections: &[String]) -> Result<Vec<Resource>, HardwareError> {
+async fn read_slots(operation: &Operation<'_>, collections: &[String], kinds: &[MediaKind]) -> Result<Vec<Resource>, HardwareError> {
     let mut slots = Vec::new();
     for collection in collections {
         let members = match operation.get(collection).await {
@@ -144,7 +155,7 @@ async fn read_slots(operation: &Operation<'_>, collections: &[String]) -> Result
         let members = members.get("Members").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for path in members.iter().take(MOST).filter_map(|member| operation.link(Some(member))) {
             let slot = operation.get(&path).await?;
-            if plays_discs(&slot) {
+            if plays(&slot, kinds) {
                 slots.push(slot);
             }
         }
@@ -152,7 +163,10 @@ async fn read_slots(operation: &Operation<'_>, collections: &[String]) -> Result
     Ok(slots)
 }
 
-fn plays_discs(slot: &Resource) -> bool {
-    let types = slot.value.get("MediaTypes").and_then(Value::as_array);
-    types.is_some_and(|types| types.iter().filter_map(Value::as_str).any(|kind| matches!(kind, "CD" | "DVD")))
+fn types(slot: &Resource) -> impl Iterator<Item = &str> {
+    slot.value.get("MediaTypes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn plays(slot: &Resource, kinds: &[MediaKind]) -> bool {
+    kinds.is_empty() || types(slot).any(|media_type| kinds.iter().any(|kind| kind.is_played_as(media_type)))
 }

@@ -7,12 +7,14 @@
 //! | `operation` | requests of one operation: deadline, retries of reads, the ladder of ETags |
 //! | `reply` | answers and what their errors mean |
 //! | `system` | power, boot and identity of one machine |
-//! | `media` | its virtual CD drive |
+//! | `media` | its virtual drives |
+//! | `indicators` | its lamps |
 //! | `guest` | what drivers may ask of it |
 //! | `registry` | the accounts of this process, closed at its end |
 
 mod account;
 pub mod guest;
+mod indicators;
 mod media;
 mod operation;
 mod registry;

@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tracing::warn;
 
-use crate::bmc::{Bmc, BootDevice, BootMode, Device, Identity, Media, PowerAction, PowerState};
+use crate::bmc::{
+    Bmc, BootDevice, BootMode, Component, Device, Drive, Identity, Indicator, IndicatorState, Media, MediaKind, PowerAction, PowerState,
+};
 use crate::error::{HardwareError, Kind};
 use crate::http::tame;
 use crate::redfish::account::Account;
 use crate::redfish::guest::{Links, Tasks};
-use crate::redfish::media;
+use crate::redfish::{indicators, media};
 use crate::redfish::operation::{Operation, Resource};
 use crate::redfish::reply::Reply;
 
@@ -87,14 +89,18 @@ fn allowable(value: Option<&Value>, key: &str) -> Vec<String> {
     values.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// What the controller's reset takes for `action`.
-async fn reset_type(operation: &Operation<'_>, system: &Resource, action: PowerAction) -> Result<&'static str, HardwareError> {
-    let wanted: &[&'static str] = match action {
+/// The controllers' names of a change, the first one that a controller offers is taken.
+fn reset_types(action: PowerAction) -> &'static [&'static str] {
+    match action {
         PowerAction::On => &["On", "ForceOn"],
         PowerAction::ForceOff => &["ForceOff"],
         PowerAction::SoftOff => &["GracefulShutdown"],
         PowerAction::Restart => &["ForceRestart", "PowerCycle", "GracefulRestart"],
-    };
+    }
+}
+
+/// Which of these the controller's reset takes.
+async fn reset_type(operation: &Operation<'_>, system: &Resource, wanted: &[&'static str]) -> Result<&'static str, HardwareError> {
     let reset = system.value.get("Actions").and_then(|actions| actions.get(RESET));
     let mut known = allowable(reset, "ResetType");
     let info = reset.and_then(|reset| reset.get("@Redfish.ActionInfo")).and_then(Value::as_str);
@@ -103,6 +109,12 @@ async fn reset_type(operation: &Operation<'_>, system: &Resource, action: PowerA
     }
     let chosen = if known.is_empty() { wanted.first() } else { wanted.iter().find(|want| known.iter().any(|known| known == *want)) };
     chosen.copied().ok_or_else(|| operation.unsupported("ResetTypeNotAllowed", "the controller offers no such reset"))
+}
+
+/// The path of the System's reset.
+fn reset_target(operation: &Operation<'_>, system: &Resource) -> String {
+    let usual = || format!("{}/Actions/ComputerSystem.Reset", system.path.trim_end_matches('/'));
+    operation.action(system, RESET).unwrap_or_else(usual)
 }
 
 fn action_info(info: &Resource) -> Vec<String> {
@@ -190,10 +202,8 @@ impl Bmc for RedfishBmc {
         if reached(power_of(&system), action) {
             return Ok(());
         }
-        let reset = reset_type(&operation, &system, action).await?;
-        let target = operation
-            .action(&system, RESET)
-            .unwrap_or_else(|| format!("{}/Actions/ComputerSystem.Reset", system.path.trim_end_matches('/')));
+        let reset = reset_type(&operation, &system, reset_types(action)).await?;
+        let target = reset_target(&operation, &system);
         let refused = match operation.post(&target, &json!({"ResetType": reset})).await {
             Ok(reply) if reply.is_success() => return Ok(()),
             Ok(reply) => operation.refusal(&reply),
@@ -317,13 +327,50 @@ impl Bmc for RedfishBmc {
     async fn insert_media(&self, url: &str) -> Result<(), HardwareError> {
         let operation = self.begin("inserting virtual media");
         let system = self.read_system(&operation).await?;
-        media::insert(&operation, &system, url).await
+        media::insert(&operation, &system, MediaKind::Cd, url).await
     }
 
     async fn eject_media(&self) -> Result<(), HardwareError> {
         let operation = self.begin("ejecting virtual media");
         let system = self.read_system(&operation).await?;
-        media::eject(&operation, &system).await
+        media::eject(&operation, &system, &[MediaKind::Cd]).await
+    }
+
+    async fn drives(&self) -> Result<Vec<Drive>, HardwareError> {
+        let operation = self.begin("reading virtual media");
+        let system = self.read_system(&operation).await?;
+        media::drives(&operation, &system).await
+    }
+
+    async fn attach_media(&self, kind: MediaKind, url: &str) -> Result<(), HardwareError> {
+        let operation = self.begin("inserting virtual media");
+        let system = self.read_system(&operation).await?;
+        media::insert(&operation, &system, kind, url).await
+    }
+
+    async fn detach_media(&self, kinds: &[MediaKind]) -> Result<(), HardwareError> {
+        let operation = self.begin("ejecting virtual media");
+        let system = self.read_system(&operation).await?;
+        media::eject(&operation, &system, kinds).await
+    }
+
+    async fn inject_nmi(&self) -> Result<(), HardwareError> {
+        let operation = self.begin("sending a non-maskable interrupt");
+        let system = self.read_system(&operation).await?;
+        let reset = reset_type(&operation, &system, &["Nmi"]).await?;
+        operation.accepted(&operation.post(&reset_target(&operation, &system), &json!({"ResetType": reset})).await?)
+    }
+
+    async fn indicators(&self) -> Result<Vec<Indicator>, HardwareError> {
+        let operation = self.begin("reading the indicators");
+        let system = self.read_system(&operation).await?;
+        indicators::all(&operation, system).await
+    }
+
+    async fn set_indicator(&self, component: Component, name: &str, state: IndicatorState) -> Result<(), HardwareError> {
+        let operation = self.begin("setting an indicator");
+        let system = self.read_system(&operation).await?;
+        indicators::set(&operation, system, component, name, state).await
     }
 
     async fn identify(&self) -> Result<Identity, HardwareError> {

@@ -1,12 +1,15 @@
-//! What only tells: the collections, managers and chassis.
+//! The collections, managers and chassis: what they tell, and the lamp of a chassis.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::{Extension, Json};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{OfNode, collection, link};
+use super::error::{Body, Refusal};
+use super::{OfNode, check_match, collection, link, tagged};
 use crate::fleet::Shared;
 use crate::hardware;
 
@@ -49,9 +52,30 @@ pub(super) async fn manager(Extension(node): OfNode) -> Json<Value> {
     }))
 }
 
-pub(super) async fn chassis(Extension(node): OfNode) -> Json<Value> {
+/// `PATCH`: the lamp alone.
+pub(super) async fn change_chassis(
+    Extension(node): OfNode,
+    headers: HeaderMap,
+    Body(patch): Body<Map<String, Value>>,
+) -> Result<StatusCode, Refusal> {
+    let mut inner = node.lock();
+    check_match(&headers, &inner.machine.location_active.into())?;
+    let mut active = inner.machine.location_active;
+    for (name, value) in &patch {
+        match (name.as_str(), value.as_bool()) {
+            ("LocationIndicatorActive", Some(wanted)) => active = wanted,
+            ("LocationIndicatorActive", None) => return Err(Refusal::wrong_value(name, &value.to_string())),
+            _ => return Err(Refusal::unknown_property(name)),
+        }
+    }
+    inner.machine.location_active = active;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn chassis(Extension(node): OfNode) -> Response {
     let id = node.id;
-    Json(json!({
+    let machine = node.lock().machine.clone();
+    let resource = json!({
         "@odata.type": "#Chassis.v1_5_0.Chassis",
         "@odata.id": format!("/redfish/v1/Chassis/{id}"),
         "Id": id,
@@ -60,11 +84,13 @@ pub(super) async fn chassis(Extension(node): OfNode) -> Json<Value> {
         "Manufacturer": hardware::MANUFACTURER,
         "Model": hardware::MODEL,
         "SerialNumber": hardware::serial(&node),
-        "PowerState": node.lock().machine.power_state(),
+        "PowerState": machine.power_state(),
+        "LocationIndicatorActive": machine.location_active,
         "Status": { "State": "Enabled", "Health": "OK" },
         "Links": {
             "ComputerSystems": [link(&node.system_path())],
             "ManagedBy": [link(&format!("/redfish/v1/Managers/{id}"))],
         },
-    }))
+    });
+    tagged(&machine.location_active.into(), resource)
 }

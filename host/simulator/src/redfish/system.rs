@@ -22,8 +22,7 @@ const RESET: &str = "ComputerSystem.Reset";
 
 pub(super) async fn show(Extension(node): OfNode) -> Response {
     let machine = node.lock().machine.clone();
-    let boot = boot_of(&machine.boot);
-    tagged(&boot, resource(&node, &machine, &boot))
+    tagged(&changeable(&machine), resource(&node, &machine, &boot_of(&machine.boot)))
 }
 
 fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
@@ -44,6 +43,7 @@ fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
         "PowerState": machine.power_state(),
         "Status": { "State": "Enabled", "Health": "OK", "HealthRollup": "OK" },
         "Boot": boot,
+        "IndicatorLED": machine.indicator_led,
         "ProcessorSummary": {
             "Count": hardware::CPUS,
             "CoreCount": hardware::CPUS * hardware::CORES,
@@ -76,6 +76,11 @@ fn resource(node: &Node, machine: &Machine, boot: &Value) -> Value {
     })
 }
 
+/// What a change of the system may be based upon.
+fn changeable(machine: &Machine) -> Value {
+    json!([boot_of(&machine.boot), machine.indicator_led])
+}
+
 fn boot_of(boot: &Boot) -> Value {
     json!({
         "BootSourceOverrideEnabled": boot.enabled,
@@ -96,16 +101,19 @@ pub(super) async fn change(
     Body(patch): Body<Map<String, Value>>,
 ) -> Result<StatusCode, Refusal> {
     let mut inner = node.lock();
-    check_match(&headers, &boot_of(&inner.machine.boot))?;
-    let mut boot = inner.machine.boot.clone();
+    check_match(&headers, &changeable(&inner.machine))?;
+    let (mut boot, mut led) = (inner.machine.boot.clone(), inner.machine.indicator_led);
     for (name, value) in &patch {
         match (name.as_str(), value) {
             ("Boot", Value::Object(changes)) => change_boot(&mut boot, changes)?,
+            ("IndicatorLED", value) => led = listed(name, value)?,
             _ => return Err(Refusal::unknown_property(name)),
         }
     }
-    inner.machine.boot = boot;
-    inner.counts.boot_changes += 1;
+    if inner.machine.boot != boot || patch.contains_key("Boot") {
+        inner.counts.boot_changes += 1;
+    }
+    (inner.machine.boot, inner.machine.indicator_led) = (boot, led);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -48,7 +48,7 @@ pub fn verify(node: Node) -> Advance {
 
 /// A further advance of the operation, with an entry for the history.
 pub fn further(before: &Advance, note: &str) -> Advance {
-    let entry = HistoryEntry { severity: Severity::Info, event_type: "test".into(), event: note.into() };
+    let entry = HistoryEntry::new(Severity::Info, "test", note);
     let mut next = before.next.clone();
     next.node.extra.insert("note".into(), note.into());
     Advance { next, commands: vec![], history: vec![entry], events: vec![], failed: None, wipe: None }
