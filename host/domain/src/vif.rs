@@ -32,7 +32,9 @@ pub enum Wanted {
 /// Where a VIF is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
+    /// To this port.
     Port(Uuid),
+    /// To this group.
     Portgroup(Uuid),
 }
 

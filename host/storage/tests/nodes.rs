@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 use wrought_domain::{Node, NodeId, Port, Principal, ProvisionState};
 use wrought_storage::{
-    AgentSession, Commit, Duplicate, HistoryQuery, NodeFilter, NodeQuery, NodeRef, PortQuery, Reserved, Revision, Store, StoreError,
+    AgentSession, Commit, Duplicate, HistoryQuery, NodeFilter, NodeQuery, NodeRef, PartQuery, Reserved, Revision, Store, StoreError,
 };
 
 #[tokio::test]
@@ -41,11 +41,11 @@ async fn a_value_that_is_taken_is_named() {
     assert_eq!(refused.to_string(), "a node with name a already exists");
 
     let port = Port::new(Uuid::new_v4(), first.uuid, "AA:BB:CC:00:00:01", Timestamp::now());
-    store.create_port(&admin(), port.clone()).await.unwrap();
-    let again = store.create_port(&admin(), Port { uuid: Uuid::new_v4(), ..port.clone() }).await.unwrap_err();
+    store.create_part(&admin(), port.clone(), Reserved::Refuse).await.unwrap();
+    let again = store.create_part(&admin(), Port { uuid: Uuid::new_v4(), ..port.clone() }, Reserved::Refuse).await.unwrap_err();
     assert!(matches!(&again, StoreError::Duplicate(Duplicate::PortAddress(mac)) if mac == "aa:bb:cc:00:00:01"), "{again:?}");
     let orphan = Port::new(Uuid::new_v4(), NodeId(Uuid::new_v4()), "aa:bb:cc:00:00:02", Timestamp::now());
-    assert!(matches!(store.create_port(&admin(), orphan).await, Err(StoreError::NotFound { what: "node", .. })));
+    assert!(matches!(store.create_part(&admin(), orphan, Reserved::Refuse).await, Err(StoreError::NotFound { what: "node", .. })));
 }
 
 #[tokio::test]
@@ -89,11 +89,11 @@ async fn a_project_sees_its_own_nodes() {
     assert!(matches!(store.delete_node(&member("p"), foreign.uuid).await, Err(StoreError::NotFound { .. })));
     assert!(store.create_node(&member("p"), node("x")).await.is_err());
     let port = Port::new(Uuid::new_v4(), foreign.uuid, "aa:bb:cc:00:00:01", Timestamp::now());
-    assert!(store.create_port(&member("p"), port.clone()).await.is_err());
-    store.create_port(&admin(), port.clone()).await.unwrap();
-    assert_eq!(store.port(&member("p"), port.uuid).await.unwrap(), None);
-    assert!(store.ports(&member("p"), &PortQuery::default()).await.unwrap().is_empty());
-    assert_eq!(store.ports(&admin(), &PortQuery::default()).await.unwrap(), [port]);
+    assert!(store.create_part(&member("p"), port.clone(), Reserved::Refuse).await.is_err());
+    store.create_part(&admin(), port.clone(), Reserved::Refuse).await.unwrap();
+    assert_eq!(store.part::<Port>(&member("p"), port.uuid).await.unwrap(), None);
+    assert!(store.parts::<Port>(&member("p"), &PartQuery::default()).await.unwrap().is_empty());
+    assert_eq!(store.parts::<Port>(&admin(), &PartQuery::default()).await.unwrap(), [port]);
 }
 
 async fn many(store: &Store) -> Vec<Node> {
@@ -219,7 +219,7 @@ async fn ports_are_found_by_address_changed_once_and_paged() {
     for i in 0..10 {
         let owner = if i < 7 { a.uuid } else { b.uuid };
         let port = Port::new(Uuid::new_v4(), owner, &format!("AA:00:00:00:00:0{}", 9 - i), Timestamp::now());
-        ports.push(store.create_port(&admin(), port).await.unwrap());
+        ports.push(store.create_part(&admin(), port, Reserved::Refuse).await.unwrap());
     }
     assert_eq!(store.ports_of(a.uuid).await.unwrap(), ports[..7]);
     let addresses = ["AA:00:00:00:00:09", "aa:00:00:00:00:08", "aa:00:00:00:00:00", "aa:11:11:11:11:11"].map(str::to_owned);
@@ -230,21 +230,27 @@ async fn ports_are_found_by_address_changed_once_and_paged() {
     assert_eq!(found, both);
     assert!(store.nodes_with_addresses(&[]).await.unwrap().is_empty());
 
-    let asked = PortQuery { address: Some("AA:00:00:00:00:03".into()), ..PortQuery::default() };
-    assert_eq!(store.ports(&admin(), &asked).await.unwrap(), [ports[6].clone()]);
-    let asked = PortQuery { sort_key: Some("address".into()), limit: Some(2), marker: Some(ports[9].uuid), ..PortQuery::default() };
-    assert_eq!(store.ports(&admin(), &asked).await.unwrap(), [ports[8].clone(), ports[7].clone()]);
-    let asked = PortQuery { sort_key: Some("extra".into()), ..PortQuery::default() };
-    assert!(matches!(store.ports(&admin(), &asked).await, Err(StoreError::UnknownSortKey(_))));
+    let asked = PartQuery { address: Some("AA:00:00:00:00:03".into()), ..PartQuery::default() };
+    assert_eq!(store.parts::<Port>(&admin(), &asked).await.unwrap(), [ports[6].clone()]);
+    let asked = PartQuery { sort_key: Some("address".into()), limit: Some(2), marker: Some(ports[9].uuid), ..PartQuery::default() };
+    assert_eq!(store.parts::<Port>(&admin(), &asked).await.unwrap(), [ports[8].clone(), ports[7].clone()]);
+    let asked = PartQuery { sort_key: Some("extra".into()), ..PartQuery::default() };
+    assert!(matches!(store.parts::<Port>(&admin(), &asked).await, Err(StoreError::UnknownSortKey(_))));
 
     let changed = Port { pxe_enabled: false, ..ports[0].clone() };
-    let now = store.update_port(&admin(), &ports[0], changed.clone()).await.unwrap();
-    assert_eq!(store.port(&admin(), now.uuid).await.unwrap(), Some(now.clone()));
-    assert!(matches!(store.update_port(&admin(), &ports[0], changed).await, Err(StoreError::Stale { what: "port", .. })));
+    let now = store.update_part(&admin(), &ports[0], changed.clone(), Reserved::Refuse).await.unwrap();
+    assert_eq!(store.part(&admin(), now.uuid).await.unwrap(), Some(now.clone()));
+    assert!(matches!(store.update_part(&admin(), &ports[0], changed, Reserved::Refuse).await, Err(StoreError::Stale { what: "port", .. })));
     let taken = Port { address: ports[1].address.clone(), ..now.clone() };
-    assert!(matches!(store.update_port(&admin(), &now, taken).await, Err(StoreError::Duplicate(Duplicate::PortAddress(_)))));
-    store.delete_port(&admin(), now.uuid).await.unwrap();
-    assert!(matches!(store.delete_port(&admin(), now.uuid).await, Err(StoreError::NotFound { what: "port", .. })));
+    assert!(matches!(
+        store.update_part(&admin(), &now, taken, Reserved::Refuse).await,
+        Err(StoreError::Duplicate(Duplicate::PortAddress(_)))
+    ));
+    store.delete_part::<Port>(&admin(), now.uuid, Reserved::Refuse).await.unwrap();
+    assert!(matches!(
+        store.delete_part::<Port>(&admin(), now.uuid, Reserved::Refuse).await,
+        Err(StoreError::NotFound { what: "port", .. })
+    ));
 }
 
 #[tokio::test]
@@ -254,7 +260,7 @@ async fn all_of_a_node_goes_with_it() {
     let (advance, held) = reserved(&store, "n").await;
     let (id, operation) = (advance.next.node.uuid, advance.next.operation.as_ref().unwrap().id);
     let port = Port::new(Uuid::new_v4(), id, "aa:bb:cc:00:00:01", Timestamp::now());
-    store.create_port(&admin(), port.clone()).await.unwrap();
+    store.create_part(&admin(), port.clone(), Reserved::Allow).await.unwrap();
     store.acquire_lock(asks("l", id, operation)).await.unwrap();
     let session = AgentSession {
         token: "t".into(),
@@ -300,7 +306,7 @@ async fn all_of_a_node_goes_with_it() {
 
     store.delete_node(&admin(), id).await.unwrap();
     assert_eq!(store.node(&admin(), &id.into()).await.unwrap(), None);
-    assert_eq!(store.port(&admin(), port.uuid).await.unwrap(), None);
+    assert_eq!(store.part::<Port>(&admin(), port.uuid).await.unwrap(), None);
     assert_eq!(store.agent_session(id).await.unwrap(), None);
     assert_eq!(store.driver_state(id, &state[0].0).await.unwrap(), None);
     assert!(store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 use wrought_domain::{NodeId, Port};
-use wrought_storage::{AgentSession, Commit, Durability, KeyError, NodeFilter, NodeQuery, NodeRef, Store, StoreError, rotate};
+use wrought_storage::{AgentSession, Commit, Durability, KeyError, NodeFilter, NodeQuery, NodeRef, Reserved, Store, StoreError, rotate};
 
 const CANARY: &str = "canary-0d9f3c7a";
 
@@ -105,11 +105,11 @@ async fn what_may_hold_a_secret_is_in_no_file_of_the_folder() {
     store.put_agent_session(id, &session).await.unwrap();
     let mut port = Port::new(Uuid::new_v4(), id, "52:54:00:00:00:01", jiff::Timestamp::now());
     port.extra.insert("k".into(), CANARY.into());
-    let port = store.create_port(&admin(), port).await.unwrap();
+    let port = store.create_part(&admin(), port, Reserved::Allow).await.unwrap();
     let mut changed = port.clone();
     changed.pxe_enabled = !port.pxe_enabled;
-    let changed = store.update_port(&admin(), &port, changed).await.unwrap();
-    assert!(matches!(store.update_port(&admin(), &port, port.clone()).await, Err(StoreError::Stale { .. })));
+    let changed = store.update_part(&admin(), &port, changed, Reserved::Allow).await.unwrap();
+    assert!(matches!(store.update_part(&admin(), &port, port.clone(), Reserved::Allow).await, Err(StoreError::Stale { .. })));
 
     let log = fs::metadata(dir.path().join("wrought.db-wal")).unwrap().len();
     assert!(log > 0, "the log is where the writes are now");

@@ -1,4 +1,5 @@
-//! `network`: the `noop` back end, which leaves all ports where they are.
+//! `network`: the back ends `noop` and `flat`, which leave all ports where they are. `flat` differs in the API alone: it records
+//! which VIFs are attached.
 
 use async_trait::async_trait;
 use wrought_domain::{DriverError, ErrorKind};
@@ -7,13 +8,13 @@ use wrought_drivers::capability::{Network, NetworkChange};
 use super::NodeWorld;
 
 impl NodeWorld {
-    fn noop(&self) -> Result<(), DriverError> {
+    fn nothing_to_do(&self) -> Result<(), DriverError> {
         match self.node.interfaces.network.as_str() {
-            "noop" => Ok(()),
+            "noop" | "flat" => Ok(()),
             other => Err(DriverError::new(
                 ErrorKind::InvalidParameter,
                 "wrought.UnknownInterface",
-                format!("network interface {other:?} is not known; use noop"),
+                format!("network interface {other:?} is not known; use noop or flat"),
             )),
         }
     }
@@ -22,10 +23,10 @@ impl NodeWorld {
 #[async_trait]
 impl Network for NodeWorld {
     async fn validate_network(&self) -> Result<(), DriverError> {
-        self.noop()
+        self.nothing_to_do()
     }
 
     async fn change_network(&self, _change: NetworkChange) -> Result<(), DriverError> {
-        self.noop()
+        self.nothing_to_do()
     }
 }
