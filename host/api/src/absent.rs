@@ -26,41 +26,20 @@ struct Absent {
     filters: &'static [&'static str],
 }
 
-const ABSENT: &[Absent] = &[
-    Absent { path: "chassis", key: "chassis", one: "Chassis", since: 1, filters: &[] },
-    Absent {
-        path: "portgroups",
-        key: "portgroups",
-        one: "Portgroup",
-        since: 23,
-        filters: &["node", "address", "shard", "conductor_groups"],
-    },
-    Absent { path: "volume/connectors", key: "connectors", one: "Volume connector", since: 32, filters: &["node"] },
-    Absent { path: "volume/targets", key: "targets", one: "Volume target", since: 32, filters: &["node"] },
-    Absent {
-        path: "allocations",
-        key: "allocations",
-        one: "Allocation",
-        since: 52,
-        filters: &["node", "resource_class", "state", "owner"],
-    },
-    Absent { path: "shards", key: "shards", one: "Shard", since: 82, filters: &[] },
-];
+const ABSENT: &[Absent] = &[Absent {
+    path: "allocations",
+    key: "allocations",
+    one: "Allocation",
+    since: 52,
+    filters: &["node", "resource_class", "state", "owner"],
+}];
 
 /// The routes.
 pub(crate) fn routes() -> Routes {
-    ABSENT.iter().fold(Routes::new().get("/v1/volume", volume), |router, absent| {
+    ABSENT.iter().fold(Routes::new(), |router, absent| {
         let list = move |call: Call| async move { list(&call, absent) };
         let show = move |Path(ident): Path<String>, call: Call| async move { show(&call, absent, &ident) };
-        let router = router.get(&format!("/v1/{}", absent.path), list);
-        match absent.path {
-            "chassis" | "portgroups" => {
-                let detail = move |call: Call| async move { self::list(&call, absent) };
-                router.get(&format!("/v1/{}/detail", absent.path), detail).get(&format!("/v1/{}/{{ident}}", absent.path), show)
-            }
-            "shards" => router,
-            path => router.get(&format!("/v1/{path}/{{ident}}"), show),
-        }
+        router.get(&format!("/v1/{}", absent.path), list).get(&format!("/v1/{}/{{ident}}", absent.path), show)
     })
 }
 
@@ -83,14 +62,4 @@ fn list(call: &Call, absent: &Absent) -> Result<Response, Fault> {
 fn show(call: &Call, absent: &Absent, ident: &str) -> Result<Response, Fault> {
     call.since(absent.since)?;
     Err(Fault::not_found(format!("{} {} could not be found.", absent.one, brief(&Value::from(ident)))))
-}
-
-async fn volume(call: Call) -> Result<Response, Fault> {
-    call.since(32)?;
-    call.query().done()?;
-    Ok(ok(json!({
-        "links": call.base.links("volume"),
-        "connectors": call.base.links("volume/connectors"),
-        "targets": call.base.links("volume/targets"),
-    })))
 }

@@ -4,65 +4,61 @@
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use wrought_domain::NodeId;
+use wrought_domain::{NodeId, Port, Portgroup, VolumeConnector, VolumeTarget};
 use wrought_storage::{HistoryQuery, HistoryRecord, NodeFilter, NodeQuery};
 
-use crate::args::{brief, missing, uuid};
-use crate::call::{Call, no_content, ok};
+use crate::args::{brief, uuid};
+use crate::call::{Call, ok};
 use crate::errors::Fault;
 use crate::links::time;
 use crate::nodes::states::unsupported;
 use crate::paging::Paging;
-use crate::ports;
+use crate::parts::{Scope, Shown, page};
+use crate::volumes;
 
 /// `GET /v1/nodes/{node}/ports`.
-pub(crate) async fn ports(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    let node = call.node(&ident).await?.value.uuid;
-    ports::page_of_node(&call, node, false).await
+pub(crate) async fn ports(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<Port>(path, call, 1, "ports", false).await
 }
 
 /// `GET /v1/nodes/{node}/ports/detail`.
-pub(crate) async fn ports_detail(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    let node = call.node(&ident).await?.value.uuid;
-    ports::page_of_node(&call, node, true).await
-}
-
-/// An empty list of what is below an existing node.
-async fn empty(call: &Call, ident: &str, since: u16, key: &str) -> Result<Response, Fault> {
-    call.since(since)?;
-    let mut args = call.query();
-    Paging::take(call, &mut args, "id")?;
-    args.boolean("detail")?;
-    args.list("fields")?;
-    args.done()?;
-    call.node(ident).await?;
-    Ok(ok(json!({key: []})))
+pub(crate) async fn ports_detail(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<Port>(path, call, 1, "ports", true).await
 }
 
 /// `GET /v1/nodes/{node}/portgroups`.
-pub(crate) async fn portgroups(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    empty(&call, &ident, 24, "portgroups").await
+pub(crate) async fn portgroups(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<Portgroup>(path, call, 24, "portgroups", false).await
+}
+
+/// `GET /v1/nodes/{node}/portgroups/detail`.
+pub(crate) async fn portgroups_detail(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<Portgroup>(path, call, 24, "portgroups", true).await
 }
 
 /// `GET /v1/nodes/{node}/volume`.
 pub(crate) async fn volume(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(32)?;
     call.query().done()?;
-    let below = format!("nodes/{}/volume", call.node(&ident).await?.value.uuid);
-    let link = |path: &str| call.base.links(path);
-    Ok(ok(json!({
-        "links": link(&below), "connectors": link(&format!("{below}/connectors")), "targets": link(&format!("{below}/targets")),
-    })))
+    let node = call.node(&ident).await?.value.uuid;
+    Ok(ok(volumes::links(&call, &format!("nodes/{node}/volume"))))
 }
 
 /// `GET /v1/nodes/{node}/volume/connectors`.
-pub(crate) async fn connectors(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    empty(&call, &ident, 32, "connectors").await
+pub(crate) async fn connectors(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<VolumeConnector>(path, call, 32, "volume/connectors", false).await
 }
 
 /// `GET /v1/nodes/{node}/volume/targets`.
-pub(crate) async fn targets(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    empty(&call, &ident, 32, "targets").await
+pub(crate) async fn targets(path: Path<String>, call: Call) -> Result<Response, Fault> {
+    parts::<VolumeTarget>(path, call, 32, "volume/targets", false).await
+}
+
+/// What belongs to a node.
+async fn parts<P: Shown>(Path(ident): Path<String>, call: Call, since: u16, what: &str, detail: bool) -> Result<Response, Fault> {
+    call.since(since)?;
+    let node = call.node(&ident).await?.value.uuid;
+    page::<P>(&call, Scope::of_node(node, what, detail)).await
 }
 
 /// `GET`, `DELETE /v1/nodes/{node}/allocation`.
@@ -89,40 +85,6 @@ pub(crate) async fn vmedia(Path(ident): Path<String>, call: Call) -> Result<Resp
     call.since(89)?;
     let node = call.node(&ident).await?.value;
     Err(Fault::invalid(unsupported(&node, "attach_virtual_media")))
-}
-
-/// `GET /v1/nodes/{node}/vifs`: the network interface `noop` records nothing.
-pub(crate) async fn vifs(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(28)?;
-    call.query().done()?;
-    call.node(&ident).await?;
-    Ok(ok(json!({"vifs": []})))
-}
-
-/// `POST /v1/nodes/{node}/vifs`.
-pub(crate) async fn attach_vif(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(28)?;
-    call.query().done()?;
-    let body = call.object()?;
-    if body.get("id").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(missing("id"));
-    }
-    if body.contains_key("port_uuid") || body.contains_key("portgroup_uuid") {
-        call.accept(67)?;
-    }
-    if body.contains_key("port_uuid") && body.contains_key("portgroup_uuid") {
-        return Err(Fault::invalid("Cannot specify both port_uuid and portgroup_uuid"));
-    }
-    call.node(&ident).await?;
-    Ok(no_content())
-}
-
-/// `DELETE /v1/nodes/{node}/vifs/{vif}`.
-pub(crate) async fn detach_vif(Path((ident, _)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(28)?;
-    call.args()?.done()?;
-    call.node(&ident).await?;
-    Ok(no_content())
 }
 
 fn entry(call: &Call, record: &HistoryRecord, detail: bool) -> Value {
