@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use wrought_conductor::Refusal;
-use wrought_domain::NodeId;
+use wrought_domain::{NodeId, PartError};
 use wrought_storage::StoreError;
 
 /// An error answer.
@@ -115,6 +115,8 @@ impl From<StoreError> for Fault {
             StoreError::NotFound { .. } | StoreError::UnknownMarker(_) => StatusCode::NOT_FOUND,
             StoreError::UnknownSortKey(_) => StatusCode::BAD_REQUEST,
             StoreError::Duplicate(_) | StoreError::Stale { .. } => StatusCode::CONFLICT,
+            StoreError::Part(PartError::Invalid(text)) => return Self::invalid(text),
+            StoreError::Part(PartError::Conflict(text)) => return Self::conflict(text),
             StoreError::Reserved { node, host } => return Self::locked(*node, host),
             StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             other => return Self::internal("the store failed for the API", other),
