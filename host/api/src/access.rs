@@ -49,10 +49,12 @@ const USE: Access = node(MEMBER, MEMBER, Some(ADMIN));
 const RUN: Access = node(MEMBER, MEMBER, None);
 /// The same, but only to look.
 const INSPECT: Access = node(READER, READER, None);
+/// Who switches it on and off.
+const POWER: Access = node(MEMBER, MEMBER, Some(MEMBER));
+/// Who sees to how the machine is built and boots.
+pub(crate) const MANAGE: Access = node(MEMBER, ADMIN, None);
 /// Who decides about the machine.
-const OWN: Access = node(ADMIN, ADMIN, None);
-/// Who touches the machine past the host.
-const OPERATE: Access = node(ADMIN, ADMIN, None);
+pub(crate) const OWN: Access = node(ADMIN, ADMIN, None);
 
 /// The decision for each method and path.
 #[rustfmt::skip]
@@ -60,6 +62,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     // Before anybody is known, and for agents.
     (Method::GET, "/", Access::Public),
     (Method::GET, "/v1", Access::Public),
+    (Method::GET, "/openapi.json", Access::Public),
     (Method::GET, "/v1/lookup", Access::Public),
     (Method::POST, "/v1/heartbeat/{node}", Access::Public),
     (Method::POST, "/v1/continue_inspection", Access::Public),
@@ -71,29 +74,34 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/nodes", Access::Own(ADMIN)),
     (Method::DELETE, "/v1/nodes", Access::Own(ADMIN)),
     (Method::GET, "/v1/nodes/detail", Access::Own(READER)),
-    (Method::GET, "/v1/nodes/validate", LOOK),
+    (Method::GET, "/v1/nodes/validate", USE),
     (Method::GET, "/v1/nodes/{node}", LOOK),
     (Method::PATCH, "/v1/nodes/{node}", USE),
     (Method::DELETE, "/v1/nodes/{node}", OWN),
     (Method::GET, "/v1/nodes/{node}/states", LOOK),
     (Method::PUT, "/v1/nodes/{node}/states/provision", USE),
-    (Method::PUT, "/v1/nodes/{node}/states/power", USE),
-    (Method::GET, "/v1/nodes/{node}/states/console", USE),
-    (Method::PUT, "/v1/nodes/{node}/states/console", USE),
+    (Method::PUT, "/v1/nodes/{node}/states/power", POWER),
+    (Method::GET, "/v1/nodes/{node}/states/console", RUN),
+    (Method::PUT, "/v1/nodes/{node}/states/console", RUN),
     (Method::PUT, "/v1/nodes/{node}/states/raid", RUN),
     (Method::PUT, "/v1/nodes/{node}/states/boot_mode", RUN),
     (Method::PUT, "/v1/nodes/{node}/states/secure_boot", RUN),
     (Method::PUT, "/v1/nodes/{node}/maintenance", USE),
     (Method::DELETE, "/v1/nodes/{node}/maintenance", USE),
-    (Method::GET, "/v1/nodes/{node}/validate", LOOK),
-    (Method::GET, "/v1/nodes/{node}/management/boot_device", INSPECT),
-    (Method::PUT, "/v1/nodes/{node}/management/boot_device", RUN),
-    (Method::GET, "/v1/nodes/{node}/management/boot_device/supported", INSPECT),
-    (Method::PUT, "/v1/nodes/{node}/management/inject_nmi", OPERATE),
-    (Method::GET, "/v1/nodes/{node}/management/indicators", INSPECT),
+    (Method::GET, "/v1/nodes/{node}/validate", USE),
+    (Method::GET, "/v1/nodes/{node}/management/boot_device", MANAGE),
+    (Method::PUT, "/v1/nodes/{node}/management/boot_device", MANAGE),
+    (Method::GET, "/v1/nodes/{node}/management/boot_device/supported", MANAGE),
+    (Method::PUT, "/v1/nodes/{node}/management/inject_nmi", MANAGE),
+    (Method::GET, "/v1/nodes/{node}/management/indicators", LOOK),
+    (Method::GET, "/v1/nodes/{node}/management/indicators/{which}", LOOK),
+    (Method::PUT, "/v1/nodes/{node}/management/indicators/{which}", RUN),
+    (Method::GET, "/v1/nodes/{node}/management/indicators/{which}/{indicator}", LOOK),
+    (Method::PUT, "/v1/nodes/{node}/management/indicators/{which}/{indicator}", RUN),
     (Method::GET, "/v1/nodes/{node}/ports", LOOK),
     (Method::GET, "/v1/nodes/{node}/ports/detail", LOOK),
     (Method::GET, "/v1/nodes/{node}/portgroups", LOOK),
+    (Method::GET, "/v1/nodes/{node}/portgroups/detail", LOOK),
     (Method::GET, "/v1/nodes/{node}/volume", LOOK),
     (Method::GET, "/v1/nodes/{node}/volume/connectors", LOOK),
     (Method::GET, "/v1/nodes/{node}/volume/targets", LOOK),
@@ -113,51 +121,81 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/nodes/{node}/vifs", USE),
     (Method::DELETE, "/v1/nodes/{node}/vifs/{vif}", USE),
     (Method::GET, "/v1/nodes/{node}/vendor_passthru/methods", INSPECT),
-    (Method::GET, "/v1/nodes/{node}/vendor_passthru", OPERATE),
-    (Method::POST, "/v1/nodes/{node}/vendor_passthru", OPERATE),
-    (Method::PUT, "/v1/nodes/{node}/vendor_passthru", OPERATE),
-    (Method::PATCH, "/v1/nodes/{node}/vendor_passthru", OPERATE),
-    (Method::DELETE, "/v1/nodes/{node}/vendor_passthru", OPERATE),
-    (Method::GET, "/v1/nodes/{node}/vendor_passthru/{method}", OPERATE),
-    (Method::POST, "/v1/nodes/{node}/vendor_passthru/{method}", OPERATE),
-    (Method::PUT, "/v1/nodes/{node}/vendor_passthru/{method}", OPERATE),
-    (Method::PATCH, "/v1/nodes/{node}/vendor_passthru/{method}", OPERATE),
-    (Method::DELETE, "/v1/nodes/{node}/vendor_passthru/{method}", OPERATE),
+    (Method::GET, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
+    (Method::POST, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
+    (Method::PUT, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
+    (Method::PATCH, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
+    (Method::DELETE, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
+    (Method::GET, "/v1/nodes/{node}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::POST, "/v1/nodes/{node}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::PUT, "/v1/nodes/{node}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::PATCH, "/v1/nodes/{node}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::DELETE, "/v1/nodes/{node}/vendor_passthru/{method}", Access::System(ADMIN)),
     (Method::GET, "/v1/nodes/{node}/traits", LOOK),
-    (Method::PUT, "/v1/nodes/{node}/traits", RUN),
-    (Method::DELETE, "/v1/nodes/{node}/traits", RUN),
-    (Method::PUT, "/v1/nodes/{node}/traits/{trait}", RUN),
-    (Method::DELETE, "/v1/nodes/{node}/traits/{trait}", RUN),
+    (Method::PUT, "/v1/nodes/{node}/traits", MANAGE),
+    (Method::DELETE, "/v1/nodes/{node}/traits", MANAGE),
+    (Method::PUT, "/v1/nodes/{node}/traits/{trait}", MANAGE),
+    (Method::DELETE, "/v1/nodes/{node}/traits/{trait}", MANAGE),
 
     // What nodes have.
     (Method::GET, "/v1/ports", Access::Own(READER)),
-    (Method::POST, "/v1/ports", Access::Own(ADMIN)),
+    (Method::POST, "/v1/ports", OWN),
     (Method::DELETE, "/v1/ports", Access::Own(ADMIN)),
     (Method::GET, "/v1/ports/detail", Access::Own(READER)),
     (Method::GET, "/v1/ports/{port}", LOOK),
-    (Method::PATCH, "/v1/ports/{port}", RUN),
+    (Method::PATCH, "/v1/ports/{port}", MANAGE),
     (Method::DELETE, "/v1/ports/{port}", OWN),
     (Method::GET, "/v1/portgroups", Access::Own(READER)),
+    (Method::POST, "/v1/portgroups", OWN),
     (Method::GET, "/v1/portgroups/detail", Access::Own(READER)),
-    (Method::GET, "/v1/portgroups/{ident}", LOOK),
+    (Method::GET, "/v1/portgroups/{portgroup}", LOOK),
+    (Method::PATCH, "/v1/portgroups/{portgroup}", MANAGE),
+    (Method::DELETE, "/v1/portgroups/{portgroup}", OWN),
+    (Method::GET, "/v1/portgroups/{portgroup}/ports", LOOK),
+    (Method::GET, "/v1/portgroups/{portgroup}/ports/detail", LOOK),
     (Method::GET, "/v1/volume", Access::Own(READER)),
     (Method::GET, "/v1/volume/connectors", Access::Own(READER)),
-    (Method::GET, "/v1/volume/connectors/{ident}", LOOK),
+    (Method::POST, "/v1/volume/connectors", USE),
+    (Method::GET, "/v1/volume/connectors/{connector}", LOOK),
+    (Method::PATCH, "/v1/volume/connectors/{connector}", USE),
+    (Method::DELETE, "/v1/volume/connectors/{connector}", USE),
     (Method::GET, "/v1/volume/targets", Access::Own(READER)),
-    (Method::GET, "/v1/volume/targets/{ident}", LOOK),
+    (Method::POST, "/v1/volume/targets", USE),
+    (Method::GET, "/v1/volume/targets/{target}", LOOK),
+    (Method::PATCH, "/v1/volume/targets/{target}", USE),
+    (Method::DELETE, "/v1/volume/targets/{target}", USE),
     (Method::GET, "/v1/allocations", Access::Own(READER)),
-    (Method::GET, "/v1/allocations/{ident}", Access::Own(READER)),
+    (Method::POST, "/v1/allocations", Access::Own(MEMBER)),
+    (Method::GET, "/v1/allocations/{allocation}", Access::Own(READER)),
+    (Method::PATCH, "/v1/allocations/{allocation}", Access::Own(MEMBER)),
+    (Method::DELETE, "/v1/allocations/{allocation}", Access::Own(MEMBER)),
 
     // What no project has.
     (Method::GET, "/v1/chassis", Access::System(READER)),
+    (Method::POST, "/v1/chassis", Access::System(ADMIN)),
     (Method::GET, "/v1/chassis/detail", Access::System(READER)),
-    (Method::GET, "/v1/chassis/{ident}", Access::System(READER)),
+    (Method::GET, "/v1/chassis/{chassis}", Access::System(READER)),
+    (Method::PATCH, "/v1/chassis/{chassis}", Access::System(MEMBER)),
+    (Method::DELETE, "/v1/chassis/{chassis}", Access::System(ADMIN)),
+    (Method::GET, "/v1/chassis/{chassis}/nodes", Access::System(READER)),
+    (Method::GET, "/v1/chassis/{chassis}/nodes/detail", Access::System(READER)),
+    (Method::POST, "/v1/events", Access::System(ADMIN)),
     (Method::GET, "/v1/shards", Access::System(READER)),
     (Method::GET, "/v1/drivers", Access::System(READER)),
     (Method::GET, "/v1/drivers/{driver}", Access::System(READER)),
     (Method::GET, "/v1/drivers/{driver}/properties", Access::System(READER)),
     (Method::GET, "/v1/drivers/{driver}/raid/logical_disk_properties", Access::System(READER)),
     (Method::GET, "/v1/drivers/{driver}/vendor_passthru/methods", Access::System(READER)),
+    (Method::GET, "/v1/drivers/{driver}/vendor_passthru", Access::System(ADMIN)),
+    (Method::POST, "/v1/drivers/{driver}/vendor_passthru", Access::System(ADMIN)),
+    (Method::PUT, "/v1/drivers/{driver}/vendor_passthru", Access::System(ADMIN)),
+    (Method::PATCH, "/v1/drivers/{driver}/vendor_passthru", Access::System(ADMIN)),
+    (Method::DELETE, "/v1/drivers/{driver}/vendor_passthru", Access::System(ADMIN)),
+    (Method::GET, "/v1/drivers/{driver}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::POST, "/v1/drivers/{driver}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::PUT, "/v1/drivers/{driver}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::PATCH, "/v1/drivers/{driver}/vendor_passthru/{method}", Access::System(ADMIN)),
+    (Method::DELETE, "/v1/drivers/{driver}/vendor_passthru/{method}", Access::System(ADMIN)),
     (Method::GET, "/v1/conductors", Access::System(READER)),
     (Method::GET, "/v1/conductors/{hostname}", Access::System(READER)),
     (Method::GET, "/v1/deploy_templates", Access::System(READER)),
@@ -213,6 +251,9 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/wrought/v1/journal", Access::System(ADMIN)),
     (Method::GET, "/wrought/v1/journal/{which}", Access::System(ADMIN)),
     (Method::GET, "/wrought/v1/journal/{which}/export", Access::System(ADMIN)),
+    (Method::GET, "/wrought/v1/tokens", Access::System(ADMIN)),
+    (Method::POST, "/wrought/v1/tokens", Access::System(ADMIN)),
+    (Method::DELETE, "/wrought/v1/tokens/{name}", Access::System(ADMIN)),
     (Method::GET, "/wrought/v1/nodes/{node}/events", INSPECT),
     (Method::GET, "/wrought/v1/nodes/{node}/why", LOOK),
     (Method::POST, "/wrought/v1/nodes/{node}/retry", USE),
@@ -239,7 +280,8 @@ impl Access {
             Self::System(least) => who.system_role().is_some_and(|role| role >= least),
             Self::Own(least) => enough(least),
             Self::Node(needs) if who.project.is_none() => enough(needs.system),
-            Self::Node(needs) => enough(needs.owner.min(needs.lessee.unwrap_or(Role::Admin))),
+            // A node that the caller does not see is not there (404), whatever it may do with others.
+            Self::Node(_) => enough(Role::Reader),
         };
         if may { Ok(()) } else { Err(forbidden()) }
     }
@@ -249,11 +291,19 @@ impl Access {
     /// # Errors
     /// 403.
     pub(crate) fn check_node(self, who: &Principal, node: &Node) -> Result<(), Fault> {
+        self.check_parties(who, node.owner.as_deref(), node.lessee.as_deref())
+    }
+
+    /// The same of a node of which only its owner and its lessee are known.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_parties(self, who: &Principal, owner: Option<&str>, lessee: Option<&str>) -> Result<(), Fault> {
         let (Self::Node(needs), Some(project)) = (self, who.project.as_deref()) else { return self.check(who) };
-        let enough = |of: &Option<String>, least: Option<Role>| {
-            of.as_deref() == Some(project) && least.is_some_and(|least| who.role().is_some_and(|role| role >= least))
+        let enough = |of: Option<&str>, least: Option<Role>| {
+            of == Some(project) && least.is_some_and(|least| who.role().is_some_and(|role| role >= least))
         };
-        if enough(&node.owner, Some(needs.owner)) || enough(&node.lessee, needs.lessee) { Ok(()) } else { Err(forbidden()) }
+        if enough(owner, Some(needs.owner)) || enough(lessee, needs.lessee) { Ok(()) } else { Err(forbidden()) }
     }
 }
 

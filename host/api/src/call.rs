@@ -6,22 +6,32 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, Query, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderName, StatusCode, header};
+use http::{Extensions, HeaderName, StatusCode, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use uuid::Uuid;
 use wrought_domain::json::{TooMuch, bounded};
 use wrought_domain::{Map, Node, Principal};
 use wrought_storage::{NodeRef, Stored};
 
 use crate::Api;
 use crate::access::Access;
-use crate::args::Args;
+use crate::args::{Args, brief};
+use crate::auth::Origin;
+use crate::config::ApiConfig;
 use crate::errors::Fault;
+use crate::json;
 use crate::links::Base;
+use crate::middleware::is_text;
 use crate::versions::Version;
 
 /// Values that a body may consist of: they take many times the memory of the few bytes that each may have.
 const MAX_VALUES: usize = 200_000;
+
+/// Since when nodes have names.
+const NAMES: u16 = 5;
+/// The longest query, in bytes.
+const MAX_QUERY: usize = 16 * 1024;
 
 /// A request to the v1 API.
 pub(crate) struct Call {
@@ -43,9 +53,9 @@ impl FromRequest<Api> for Call {
         let version = *parts.extensions.get::<Version>().ok_or_else(Fault::no_such_resource)?;
         let caller = parts.extensions.get::<Principal>().zip(parts.extensions.get::<Access>());
         let (who, access) = caller.map(|(who, access)| (who.clone(), *access)).ok_or_else(|| Fault::forbidden("Forbidden"))?;
-        let base = base(api, &parts.headers);
+        let base = base(&api.config, &parts.headers, &parts.extensions);
         let peer = peer(&parts);
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| Fault::invalid("The query cannot be decoded."))?.0;
+        let query = query(&parts.uri)?;
         let limit = match parts.uri.path() {
             path if path.ends_with("/states/provision") => api.config.max_provision_body_bytes,
             _ => api.config.max_body_bytes,
@@ -56,9 +66,43 @@ impl FromRequest<Api> for Call {
             }
             Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
         })?;
+        if !body.is_empty() {
+            check_type(&parts.headers)?;
+        }
         check_json(&body, api.config.max_json_depth)?;
         Ok(Self { api: api.clone(), version, who, access, base, peer, query, body })
     }
+}
+
+/// The query's arguments, decoded. What two readers might understand in two ways is refused.
+fn query(uri: &Uri) -> Result<Vec<(String, String)>, Fault> {
+    let text = uri.query().unwrap_or_default();
+    if text.len() > MAX_QUERY {
+        return Err(Fault::invalid(format!("The query is too long: at most {MAX_QUERY} bytes are accepted.")));
+    }
+    let undecodable = || Fault::invalid("The query cannot be decoded: expected UTF-8, percent-encoded.");
+    if !is_text(text) {
+        return Err(undecodable());
+    }
+    let Query(mut arguments) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| undecodable())?;
+    if arguments.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(Fault::invalid("The query contains a NUL character."));
+    }
+    arguments.sort_by(|(one, _), (other, _)| one.cmp(other));
+    match arguments.windows(2).find_map(|pair| if let [(one, _), (other, _)] = pair { (one == other).then_some(one) } else { None }) {
+        Some(twice) => Err(Fault::invalid(format!("The argument {} is given more than once.", brief(&Value::from(twice.as_str()))))),
+        None => Ok(arguments),
+    }
+}
+
+/// A body is JSON, whether its sender says so or says nothing.
+fn check_type(headers: &http::HeaderMap) -> Result<(), Fault> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(Fault::routing(415, "The request body must be JSON: send it with Content-Type: application/json."))
 }
 
 /// Why a body was not read.
@@ -93,12 +137,16 @@ pub(crate) fn peer(parts: &Parts) -> IpAddr {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
 }
 
-fn base(api: &Api, headers: &http::HeaderMap) -> Base {
-    if let Some(endpoint) = &api.config.public_endpoint {
+/// Under which URL the client reaches the API.
+pub(crate) fn base(config: &ApiConfig, headers: &http::HeaderMap, extensions: &Extensions) -> Base {
+    if let Some(endpoint) = &config.public_endpoint {
         return Base(endpoint.trim_end_matches('/').to_owned());
     }
-    let host = headers.get(header::HOST).and_then(|v| v.to_str().ok()).filter(|host| host.bytes().all(in_authority)).unwrap_or("localhost");
-    Base(format!("http://{host}"))
+    let origin = extensions.get::<Origin>();
+    let said = origin.and_then(|origin| origin.host.as_deref()).or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let host = said.filter(|host| host.bytes().all(in_authority)).unwrap_or("localhost");
+    let scheme = if origin.is_some_and(|origin| origin.secure) { "https" } else { "http" };
+    Base(format!("{scheme}://{host}"))
 }
 
 /// The `Host` header is copied into answers, so only what a host and port are made of is taken.
@@ -124,7 +172,7 @@ impl Call {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Value, Fault> {
-        serde_json::from_slice(&self.body).map_err(|_| Fault::invalid("The request body is not valid JSON."))
+        json::parse(&self.body).map_err(|error| Fault::invalid(format!("The request body is not valid JSON: {error}.")))
     }
 
     /// The body as a JSON object.
@@ -161,7 +209,10 @@ impl Call {
     /// # Errors
     /// 404 when there is none or the caller does not see it, 403 when it may not do this with it.
     pub(crate) async fn node(&self, ident: &str) -> Result<Stored<Node>, Fault> {
-        let found = self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(ident))?;
+        if self.version.0 < NAMES && Uuid::parse_str(ident).is_err() {
+            return Err(Fault::no_node(brief(&Value::from(ident))));
+        }
+        let found = self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
         self.check(&found.value)?;
         Ok(found)
     }
@@ -171,7 +222,23 @@ impl Call {
     /// # Errors
     /// 403.
     pub(crate) fn check(&self, node: &Node) -> Result<(), Fault> {
-        self.access.check_node(&self.who, node)
+        self.check_as(self.access, node)
+    }
+
+    /// The same for a node that a body names, where the path says nothing about it.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_as(&self, access: Access, node: &Node) -> Result<(), Fault> {
+        access.check_node(&self.who, node)
+    }
+
+    /// The same of a node of which only its owner and its lessee are known.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_parties(&self, owner: Option<&str>, lessee: Option<&str>) -> Result<(), Fault> {
+        self.access.check_parties(&self.who, owner, lessee)
     }
 }
 

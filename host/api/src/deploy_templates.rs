@@ -20,7 +20,7 @@ const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Fiel
     Field { name, since, write, kind }
 }
 
-const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("uuid", 55, Write::Create, Kind::Uuid),
     field("name", 55, Write::Both, Kind::Mandatory(255)),
     field("steps", 55, Write::Both, Kind::List),

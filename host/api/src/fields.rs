@@ -34,11 +34,11 @@ pub(crate) enum Write {
 pub(crate) enum Kind {
     /// A UUID or null.
     Uuid,
-    /// A text of at most so many bytes, or null.
+    /// A text of at most so many characters, or null.
     Text(usize),
-    /// A text of at most so many bytes; null is the empty text.
+    /// A text of at most so many characters; null is the empty text.
     PlainText(usize),
-    /// A text that must be there.
+    /// A text of at most so many characters that must be there.
     Mandatory(usize),
     /// True or false; null is the default, given here.
     Bool(bool),
@@ -72,8 +72,8 @@ impl Field {
             Fault::invalid(format!("Invalid input for field/attribute {}. Value: '{}'. {expected}", self.name, brief(value)))
         };
         let text = |max: usize, value: Value| match &value {
-            Value::String(text) if text.len() <= max => Ok(value),
-            Value::String(_) => Err(wrong(&format!("At most {max} bytes are accepted."), &value)),
+            Value::String(text) if text.chars().count() <= max => Ok(value),
+            Value::String(_) => Err(wrong(&format!("At most {max} characters are accepted."), &value)),
             _ => Err(wrong("Expected a string.", &value)),
         };
         match (self.kind, value) {

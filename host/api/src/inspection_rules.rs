@@ -26,7 +26,7 @@ const fn field(name: &'static str, write: Write, kind: Kind) -> Field {
     Field { name, since: SINCE, write, kind }
 }
 
-const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("uuid", Write::Create, Kind::Uuid),
     field("description", Write::Both, Kind::Text(255)),
     field("priority", Write::Both, Kind::Number(MAX_PRIORITY)),

@@ -5,11 +5,13 @@
 //! id, a microversion and a [`Principal`](wrought_domain::Principal), it is routed, and its handler
 //! reads it as a `Call`. Reads go to the store, changes to the conductor behind [`Service`].
 
-mod absent;
 mod access;
 mod agent_routes;
+mod allocations;
 mod args;
+mod auth;
 mod call;
+mod chassis;
 mod conductor;
 mod conductors;
 mod config;
@@ -19,18 +21,27 @@ mod errors;
 mod fields;
 mod inspection_bodies;
 mod inspection_rules;
+mod ironic_events;
+mod json;
 mod links;
 mod middleware;
 mod nodes;
+pub mod openapi;
 mod paging;
+mod parts;
 mod patching;
+mod portgroups;
 mod ports;
 mod recipes;
 mod routes;
 mod runbooks;
+mod server;
 mod service;
+mod shards;
 mod steps;
+mod tls;
 mod versions;
+mod volumes;
 pub mod wrought_artifacts;
 pub mod wrought_audit;
 pub mod wrought_drivers;
@@ -39,22 +50,22 @@ pub mod wrought_journal;
 pub mod wrought_limits;
 pub mod wrought_locks;
 pub mod wrought_rollout;
+pub mod wrought_tokens;
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-pub use config::{ApiConfig, Authentication};
+pub use auth::SetupError;
+pub use config::{ApiConfig, Authentication, UserConfig};
 use routes::Routes;
+pub use server::{Server, serve};
 pub use service::Service;
 
 /// How long a client may send nothing in the middle of a body.
@@ -65,25 +76,35 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Api {
     service: Arc<dyn Service>,
     config: Arc<ApiConfig>,
+    door: Arc<auth::Door>,
     /// When this host began to serve.
     started: Timestamp,
+    /// Nodes that were shown lately.
+    nodes: Arc<nodes::cache::Cache>,
 }
 
 /// The whole API. Serve it with [`serve`], or with connect information of one's own.
 pub fn router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
-    finish(all_routes(), service, config)
+    let door = auth::Door::new(&config, false);
+    finish(all_routes(), service, config, door)
 }
 
 fn all_routes() -> Routes {
     agent_routes::routes()
         .merge(nodes::routes())
         .merge(ports::routes())
+        .merge(portgroups::routes())
+        .merge(volumes::routes())
+        .merge(chassis::routes())
+        .merge(shards::routes())
+        .merge(ironic_events::routes())
         .merge(drivers::routes())
+        .merge(allocations::routes())
         .merge(conductors::routes())
         .merge(deploy_templates::routes())
         .merge(runbooks::routes())
-        .merge(absent::routes())
         .merge(inspection_rules::routes())
+        .merge(openapi::routes())
         .merge(wrought_artifacts::routes())
         .merge(wrought_audit::routes())
         .merge(wrought_drivers::routes())
@@ -92,16 +113,18 @@ fn all_routes() -> Routes {
         .merge(wrought_limits::routes())
         .merge(wrought_locks::routes())
         .merge(wrought_rollout::routes())
+        .merge(wrought_tokens::routes())
 }
 
 /// What agents need and nothing else: the version documents, lookup, heartbeat, what inspections
 /// post, and the artifacts that drivers hand on. For an address on the provisioning network.
 pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
-    finish(agent_routes::routes().merge(wrought_artifacts::public_routes()), service, config)
+    let door = auth::Door::new(&config, true);
+    finish(agent_routes::routes().merge(wrought_artifacts::public_routes()), service, config, door)
 }
 
-fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig) -> Router {
-    let api = Api { service, config: Arc::new(config), started: Timestamp::now() };
+fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig, door: auth::Door) -> Router {
+    let api = Api { service, config: Arc::new(config), door: Arc::new(door), started: Timestamp::now(), nodes: Arc::default() };
     let routed = routes
         .into_router()
         .fallback(middleware::not_found)
@@ -114,11 +137,7 @@ fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig) -> Route
     Router::new().fallback_service(routed.map_request(middleware::normalise))
 }
 
-/// Serves until `shutdown` ends, then finishes the requests at hand.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+/// Every method and path that is served; `{name}` stands for one segment.
+pub fn served() -> Vec<(http::Method, String)> {
+    all_routes().served().to_vec()
 }

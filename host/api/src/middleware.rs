@@ -15,7 +15,8 @@ use wrought_storage::NodeRef;
 
 use crate::Api;
 use crate::access::{self, Access};
-use crate::config::Authentication;
+use crate::auth::{Denied, Origin};
+use crate::call::base;
 use crate::errors::Fault;
 use crate::versions::{self, MAX, MIN, Version};
 use crate::wrought_drivers::{self, Refused};
@@ -35,7 +36,7 @@ pub(crate) fn normalise(mut request: Request) -> Request {
     let is_version = first.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let path = match trimmed {
         "" => "/".to_owned(),
-        known if is_version || first == "wrought" || first == "metrics" => known.to_owned(),
+        known if is_version || matches!(first, "wrought" | "metrics" | "openapi.json") => known.to_owned(),
         bare => format!("/v1{bare}"),
     };
     let path = match request.uri().query() {
@@ -52,10 +53,59 @@ pub(crate) fn normalise(mut request: Request) -> Request {
     request
 }
 
-/// Gives the request an id, a version and a principal, and the answer Ironic's headers.
+/// Gives the request an id, a principal and a version, and the answer Ironic's headers; those of versions only for callers who are let in.
 pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let id = format!("req-{}", Uuid::new_v4());
     let wrought = request.uri().path().starts_with("/wrought");
+    let mut response = match let_in(&api, &mut request).await {
+        Ok(()) => versioned(&api, &id, wrought, request, next).await,
+        Err(denied) => {
+            let base = base(&api.config, request.headers(), request.extensions());
+            let response = denied.answer(wrought, &base.0);
+            tracing::debug!(request = id, method = %request.method(), path = request.uri().path(), status = response.status().as_u16(), "not let in");
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    put(headers, REQUEST_ID, &id);
+    put(headers, COMMON_REQUEST_ID, &id);
+    response
+}
+
+/// Finds out from where the request comes and who asks: the one place where a request gets its principal. Public are routes, and not
+/// what looks like one: a method that is not served, or a path, is for those who are let in.
+async fn let_in(api: &Api, request: &mut Request) -> Result<(), Denied> {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let direct = request.extensions().get::<Origin>().cloned().unwrap_or_default();
+        if let Some((client, origin)) = api.door.proxies().resolve(*peer, &direct, request.headers()) {
+            request.extensions_mut().insert(ConnectInfo(client));
+            request.extensions_mut().insert(origin);
+        }
+    }
+    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    let access = request.extensions().get::<MatchedPath>().and_then(|path| access::of(request.method(), path.as_str()));
+    let who = match access {
+        Some(Access::Public) => {
+            if is_agents(request.uri().path()) {
+                api.door.agent(source)?;
+            }
+            Principal { source, ..Principal::nobody() }
+        }
+        _ => api.door.caller(api.service.store(), request.headers(), source).await?,
+    };
+    request.extensions_mut().insert(who);
+    if let Some(access) = access {
+        request.extensions_mut().insert(access);
+    }
+    Ok(())
+}
+
+/// What agents ask for without being known yet.
+fn is_agents(path: &str) -> bool {
+    path == "/v1/lookup" || path.starts_with("/v1/heartbeat/") || path.starts_with("/v1/continue_inspection")
+}
+
+async fn versioned(api: &Api, id: &str, wrought: bool, mut request: Request, next: Next) -> Response {
     let root = request.uri().path() == "/";
     let version = match Version::negotiate(request.headers()) {
         Err(_) if root || wrought => Ok(MIN),
@@ -65,16 +115,14 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
         Ok(version) => {
             request.extensions_mut().insert(version);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            let response = admit(&api, request, next).await;
-            log(&id, &method, &path, version, &response);
+            let response = admit(api, request, next).await;
+            log(id, &method, &path, version, &response);
             (version, response)
         }
         Err(refused) => (MIN, refused.into_response()),
     };
-    let headers = response.headers_mut();
-    put(headers, REQUEST_ID, &id);
-    put(headers, COMMON_REQUEST_ID, &id);
     if !wrought {
+        let headers = response.headers_mut();
         put(headers, MIN_VERSION, &MIN.to_string());
         put(headers, MAX_VERSION, &MAX.to_string());
         put(headers, VERSION, &version.to_string());
@@ -87,16 +135,12 @@ async fn admit(api: &Api, mut request: Request, next: Next) -> Response {
     if !is_text(request.uri().path()) {
         return no_such_path(request.uri());
     }
-    let source = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let who = Principal { source, ..principal(api.config.auth_strategy) };
-    if let Some(matched) = request.extensions().get::<MatchedPath>() {
-        // Without a decision there is no caller either, and nothing that needs one is reached: mostly, the method is not served.
-        let Some(access) = access::of(request.method(), matched.as_str()) else { return next.run(request).await };
-        if let Err(refused) = check(api, access, &who, &mut request).await {
-            return refuse(&request, refused);
-        }
-        request.extensions_mut().insert(access);
-        request.extensions_mut().insert(who);
+    // Without a decision nothing that needs a caller is reached: mostly, the method is not served.
+    let decided = request.extensions().get::<Access>().copied().zip(request.extensions().get::<Principal>().cloned());
+    if let Some((access, who)) = decided
+        && let Err(refused) = check(api, access, &who, &mut request).await
+    {
+        return refuse(&request, refused);
     }
     next.run(request).await
 }
@@ -132,13 +176,6 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// The one place where a request gets its principal.
-fn principal(strategy: Authentication) -> Principal {
-    match strategy {
-        Authentication::Noauth => Principal::noauth(),
-    }
-}
-
 /// 404 for a path that is not routed.
 pub(crate) async fn not_found(uri: Uri) -> Response {
     no_such_path(&uri)
@@ -149,7 +186,7 @@ fn no_such_path(uri: &Uri) -> Response {
 }
 
 /// Whether the percent-encoded path stands for text; nothing has another name.
-fn is_text(path: &str) -> bool {
+pub(crate) fn is_text(path: &str) -> bool {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {

@@ -9,7 +9,7 @@ use crate::errors::Fault;
 use crate::fields::{Field, find, patchable};
 
 /// Changes in one patch.
-const MAX_CHANGES: usize = 1000;
+pub(crate) const MAX_CHANGES: usize = 1000;
 
 /// The changes of a patch; those of fields newer than the requested version are refused.
 pub(crate) fn changes(call: &Call, fields: &'static [Field]) -> Result<Vec<Change>, Fault> {
@@ -43,7 +43,35 @@ pub(crate) fn apply(call: &Call, fields: &'static [Field], before: &Map, changes
         if let (true, Value::Object(new), Some(Value::Object(old))) = (masked.contains(&field.name), &mut new, old) {
             mask::restore(new, old);
         }
-        after.insert(field.name.into(), field.checked(new)?);
+        let new = field.checked(new)?;
+        check_size(call, field, old, &new)?;
+        after.insert(field.name.into(), new);
     }
     Ok(after)
+}
+
+/// Many small patches must not make what one body may not bring: a dictionary that is nested too deeply or too long.
+fn check_size(call: &Call, field: &Field, old: Option<&Value>, new: &Value) -> Result<(), Fault> {
+    let length = |value: &Value| serde_json::to_vec(value).map_or(0, |text| text.len());
+    if !new.is_object() && !new.is_array() {
+        return Ok(());
+    }
+    let (levels, most) = (call.api.config.max_json_depth, call.api.config.max_body_bytes);
+    if deeper(new, levels) {
+        return Err(Fault::invalid(format!("{} would be nested too deeply: at most {levels} levels are accepted.", field.name)));
+    }
+    let long = length(new);
+    if long > most && old.is_none_or(|old| length(old) < long) {
+        return Err(Fault::invalid(format!("{} would be too large: at most {most} bytes are accepted.", field.name)));
+    }
+    Ok(())
+}
+
+fn deeper(value: &Value, levels: usize) -> bool {
+    match (value, levels.checked_sub(1)) {
+        (Value::Array(_) | Value::Object(_), None) => true,
+        (Value::Array(items), Some(levels)) => items.iter().any(|item| deeper(item, levels)),
+        (Value::Object(map), Some(levels)) => map.values().any(|item| deeper(item, levels)),
+        _ => false,
+    }
 }

@@ -28,7 +28,7 @@ const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Fiel
     Field { name, since, write, kind }
 }
 
-const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     field("uuid", 92, Write::Create, Kind::Uuid),
     field("name", 92, Write::Both, Kind::Mandatory(255)),
     field("steps", 92, Write::Both, Kind::List),
@@ -142,6 +142,14 @@ fn fill(call: &Call, runbook: &mut Runbook, mut document: Map) -> Result<(), Fau
     Ok(())
 }
 
+/// That the runbook is the caller's to change: a project's own. What all use is made and kept by callers without a project.
+fn check_own(call: &Call, runbook: &Runbook) -> Result<(), Fault> {
+    if call.who.project.is_none() || runbook.owner == call.who.project {
+        return Ok(());
+    }
+    Err(Fault::forbidden("Access was denied to the following resource: this runbook is not your project's."))
+}
+
 /// `POST /v1/runbooks`. A project's own belongs to it.
 async fn create(call: Call) -> Result<Response, Fault> {
     recipes::writable::<Runbook>(&call, 92)?;
@@ -160,13 +168,14 @@ async fn create(call: Call) -> Result<Response, Fault> {
         disable_ramdisk: false,
         extra: Map::new(),
         public: false,
-        owner: if call.who.is_admin() { None } else { call.who.project.clone() },
+        owner: call.who.project.clone(),
         description: None,
         traits: Vec::new(),
         created_at: Timestamp::now(),
         updated_at: None,
     };
     fill(&call, &mut runbook, document)?;
+    check_own(&call, &runbook)?;
     let runbook = call.api.service.store().add_recipe(&call.who, runbook).await?;
     let location = format!("{}/v1/runbooks/{}", call.base, runbook.uuid);
     Ok(created(Value::Object(runbook.shown(&call)), location))
@@ -178,6 +187,7 @@ async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
     call.query().done()?;
     let changes = changes(&call, FIELDS)?;
     let before: Runbook = recipes::find(&call, &call.who, &ident).await?;
+    check_own(&call, &before)?;
     let mut document = before.shown(&call);
     // Changes are applied to what is stored: a patch of one step leaves the others' secrets alone.
     let stored = before.steps.iter();
@@ -194,6 +204,7 @@ async fn update(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
     let document = if owned { document } else { document.into_iter().filter(|(name, _)| name != "owner").collect() };
     fill(&call, &mut after, document)?;
     steps::restore(after.steps.iter_mut().map(|step| &mut step.call), &before.steps.iter().map(|step| &step.call).collect::<Vec<_>>());
+    check_own(&call, &after)?;
     let runbook = call.api.service.store().update_recipe(&call.who, &before, after).await?;
     Ok(ok(Value::Object(runbook.shown(&call))))
 }
@@ -203,6 +214,7 @@ async fn delete(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
     recipes::writable::<Runbook>(&call, 92)?;
     call.args()?.done()?;
     let runbook: Runbook = recipes::find(&call, &call.who, &ident).await?;
+    check_own(&call, &runbook)?;
     call.api.service.store().delete_recipe(&call.who, &runbook).await?;
     Ok(no_content())
 }
@@ -210,6 +222,7 @@ async fn delete(Path(ident): Path<String>, call: Call) -> Result<Response, Fault
 /// Rewrites the traits of a runbook.
 async fn change(call: &Call, ident: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<(), Fault> {
     let before: Runbook = recipes::find(call, &call.who, ident).await?;
+    check_own(call, &before)?;
     let mut after = before.clone();
     change(&mut after.traits);
     after.traits.sort_unstable();

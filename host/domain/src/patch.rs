@@ -79,7 +79,17 @@ pub fn apply(resource: &mut Map, changes: &[Change], patchable: &[&str]) -> Resu
 
 fn pointer(path: &str) -> Result<Vec<String>, PatchError> {
     let rest = path.strip_prefix('/').filter(|rest| !rest.is_empty()).ok_or_else(|| PatchError::Path(path.chars().take(80).collect()))?;
-    Ok(rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect())
+    let token = |token: &str| match token.replace("~0", "").replace("~1", "").contains('~') {
+        true => Err(PatchError::Path(path.chars().take(80).collect())),
+        false => Ok(token.replace("~1", "/").replace("~0", "~")),
+    };
+    rest.split('/').map(token).collect()
+}
+
+/// A place in a list: digits, without needless zeros.
+fn index(token: &str) -> Option<usize> {
+    let plain = token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
+    if plain { token.parse().ok() } else { None }
 }
 
 fn set(place: &mut Value, tokens: &[String], value: Option<Value>, must_exist: bool) -> Option<()> {
@@ -87,7 +97,7 @@ fn set(place: &mut Value, tokens: &[String], value: Option<Value>, must_exist: b
     if !rest.is_empty() {
         let next = match place {
             Value::Object(map) => map.get_mut(token)?,
-            Value::Array(items) => items.get_mut(token.parse::<usize>().ok()?)?,
+            Value::Array(items) => items.get_mut(index(token)?)?,
             _ => return None,
         };
         return set(next, rest, value, must_exist);
@@ -104,7 +114,7 @@ fn set(place: &mut Value, tokens: &[String], value: Option<Value>, must_exist: b
         }
         (Value::Array(items), Some(value)) if token == "-" && !must_exist => items.push(value),
         (Value::Array(items), Some(value)) => {
-            let index = token.parse::<usize>().ok()?;
+            let index = index(token)?;
             if must_exist {
                 *items.get_mut(index)? = value;
             } else if index <= items.len() {
@@ -114,7 +124,7 @@ fn set(place: &mut Value, tokens: &[String], value: Option<Value>, must_exist: b
             }
         }
         (Value::Array(items), None) => {
-            let index = token.parse::<usize>().ok()?;
+            let index = index(token)?;
             if index >= items.len() {
                 return None;
             }
@@ -156,6 +166,8 @@ mod tests {
             (json!({"op": "replace", "path": "/uuid", "value": 1}), "Only the following can be updated: extra, name"),
             (json!({"op": "add", "path": "/extra/k"}), "needs a value"),
             (json!({"op": "add", "path": "extra", "value": 1}), "JSON Pointer"),
+            (json!({"op": "add", "path": "/extra/~2", "value": 1}), "JSON Pointer"),
+            (json!({"op": "add", "path": "/extra/~", "value": 1}), "JSON Pointer"),
         ] {
             let refused = patched(json!([change])).unwrap_err().to_string();
             assert!(refused.contains(text), "{change}: {refused}");

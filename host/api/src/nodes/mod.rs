@@ -1,15 +1,25 @@
 //! `/v1/nodes` and what is below it.
 
+mod authority;
+mod allocation;
+pub(crate) mod cache;
 pub(crate) mod fields;
 mod findings;
-mod list;
+mod history;
+mod indicators;
+pub(crate) mod list;
 mod management;
+mod page;
+mod network_data;
 mod provision;
+mod rendered;
 pub(crate) mod rules;
 mod states;
 mod subresources;
 pub(crate) mod traits;
 mod vendor;
+mod vmedia;
+mod vifs;
 mod write;
 
 use crate::routes::Routes;
@@ -40,28 +50,33 @@ pub(crate) fn routes() -> Routes {
         .put("/v1/nodes/{node}/management/boot_device", management::set_boot_device)
         .get("/v1/nodes/{node}/management/boot_device/supported", management::supported_boot_devices)
         .put("/v1/nodes/{node}/management/inject_nmi", management::inject_nmi)
-        .get("/v1/nodes/{node}/management/indicators", management::indicators)
+        .get("/v1/nodes/{node}/management/indicators", indicators::list)
+        .get("/v1/nodes/{node}/management/indicators/{which}", indicators::show)
+        .put("/v1/nodes/{node}/management/indicators/{which}", indicators::set)
+        .get("/v1/nodes/{node}/management/indicators/{which}/{indicator}", indicators::state)
+        .put("/v1/nodes/{node}/management/indicators/{which}/{indicator}", indicators::set_of_component)
         .get("/v1/nodes/{node}/ports", subresources::ports)
         .get("/v1/nodes/{node}/ports/detail", subresources::ports_detail)
         .get("/v1/nodes/{node}/portgroups", subresources::portgroups)
+        .get("/v1/nodes/{node}/portgroups/detail", subresources::portgroups_detail)
         .get("/v1/nodes/{node}/volume", subresources::volume)
         .get("/v1/nodes/{node}/volume/connectors", subresources::connectors)
         .get("/v1/nodes/{node}/volume/targets", subresources::targets)
-        .get("/v1/nodes/{node}/history", subresources::history)
-        .get("/v1/nodes/{node}/history/{event}", subresources::history_event)
+        .get("/v1/nodes/{node}/history", history::list)
+        .get("/v1/nodes/{node}/history/{event}", history::show)
         .get("/v1/nodes/{node}/children", subresources::children)
-        .get("/v1/nodes/{node}/allocation", subresources::allocation)
-        .delete("/v1/nodes/{node}/allocation", subresources::allocation)
+        .get("/v1/nodes/{node}/allocation", allocation::show)
+        .delete("/v1/nodes/{node}/allocation", allocation::delete)
         .get("/v1/nodes/{node}/inventory", findings::inventory)
         .get("/v1/nodes/{node}/bios", findings::bios)
         .get("/v1/nodes/{node}/bios/{setting}", findings::bios_setting)
         .get("/v1/nodes/{node}/firmware", findings::firmware)
-        .get("/v1/nodes/{node}/vmedia", subresources::vmedia)
-        .post("/v1/nodes/{node}/vmedia", subresources::vmedia)
-        .delete("/v1/nodes/{node}/vmedia", subresources::vmedia)
-        .get("/v1/nodes/{node}/vifs", subresources::vifs)
-        .post("/v1/nodes/{node}/vifs", subresources::attach_vif)
-        .delete("/v1/nodes/{node}/vifs/{vif}", subresources::detach_vif)
+        .get("/v1/nodes/{node}/vmedia", vmedia::show)
+        .post("/v1/nodes/{node}/vmedia", vmedia::attach)
+        .delete("/v1/nodes/{node}/vmedia", vmedia::detach)
+        .get("/v1/nodes/{node}/vifs", vifs::list)
+        .post("/v1/nodes/{node}/vifs", vifs::attach)
+        .delete("/v1/nodes/{node}/vifs/{vif}", vifs::detach)
         .get("/v1/nodes/{node}/vendor_passthru/methods", vendor::methods)
         .get("/v1/nodes/{node}/traits", traits::list)
         .put("/v1/nodes/{node}/traits", traits::replace)

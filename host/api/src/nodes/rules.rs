@@ -8,6 +8,7 @@ use wrought_storage::NodeRef;
 
 use crate::call::Call;
 use crate::errors::Fault;
+use crate::nodes::network_data;
 use crate::versions::Version;
 
 /// Names that are taken by the paths below `/v1/nodes`.
@@ -121,7 +122,9 @@ pub(crate) async fn check(call: &Call, node: &mut Node, before: Option<&Node>) -
     }
     check_interfaces(call, node, before)?;
     node.conductor_group = node.conductor_group.to_lowercase();
-    if let Some(chassis) = node.chassis_uuid {
+    if let Some(chassis) = node.chassis_uuid.filter(|chassis| before.is_none_or(|b| b.chassis_uuid != Some(*chassis)))
+        && call.api.service.store().chassis(chassis).await?.is_none()
+    {
         return Err(Fault::invalid(format!("Chassis {chassis} could not be found.")));
     }
     if let Some(parent) = node.parent_node.filter(|parent| before.is_none_or(|b| b.parent_node != Some(*parent))) {
@@ -137,9 +140,8 @@ pub(crate) async fn check(call: &Call, node: &mut Node, before: Option<&Node>) -
             return Err(Fault::invalid(format!("The parent_node of node {} {refused}.", node.uuid)));
         }
     }
-    if let Some(key) = node.network_data.keys().find(|key| !matches!(key.as_str(), "links" | "networks" | "services")) {
-        let key: String = key.chars().take(80).collect();
-        return Err(Fault::invalid(format!("Invalid network_data: unexpected key '{key}'; use links, networks, services.")));
+    if before.is_none_or(|b| b.network_data != node.network_data) {
+        network_data::check(&node.network_data).map_err(|wrong| Fault::invalid(format!("Invalid network_data: {wrong}.")))?;
     }
     if before.is_none_or(|b| b.properties.get(lock::SHARED_LOCKS) != node.properties.get(lock::SHARED_LOCKS)) {
         lock::check(&node.properties).map_err(|text| Fault::invalid(format!("Invalid properties: {text}.")))?;
