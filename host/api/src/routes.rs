@@ -53,7 +53,6 @@ impl Routes {
     }
 
     /// Every method and path that is served; `{name}` stands for one segment.
-    #[cfg(test)]
     pub(crate) fn served(&self) -> &[(Method, String)] {
         &self.served
     }

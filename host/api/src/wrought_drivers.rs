@@ -9,8 +9,8 @@
 //! | `GET /wrought/v1/stats` | | 200, `driver_call_us` (CPU time of driver calls: `count`, `p50`, `p99`), `driver_compilations` and `driver_denials` (host calls that the host denied) and `commits` (transactions of the database) since the start, and `rss_mib` of the host |
 //!
 //! An error is `{"error": {"code": "...", "message":
-//! "..."}}`, with code `invalid` (400), `forbidden` (403), `not-found` (404), `method-not-allowed`
-//! (405), `conflict` (409), `too-large` (413), `internal` (500) or `unavailable` (503). A component
+//! "..."}}`, with code `invalid` (400), `unauthorized` (401), `forbidden` (403), `not-found` (404), `method-not-allowed`
+//! (405), `conflict` (409), `too-large` (413), `too-many-requests` (429), `internal` (500) or `unavailable` (503). A component
 //! that fails a check of its admission is `invalid`; one that asks for more than it is granted is a
 //! `conflict` when it is activated, and the message names what is missing.
 
@@ -79,11 +79,13 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let code = match self.status {
             StatusCode::BAD_REQUEST => "invalid",
+            StatusCode::UNAUTHORIZED => "unauthorized",
             StatusCode::FORBIDDEN => "forbidden",
             StatusCode::NOT_FOUND => "not-found",
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
             StatusCode::CONFLICT => "conflict",
             StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+            StatusCode::TOO_MANY_REQUESTS => "too-many-requests",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "internal",
         };

@@ -26,7 +26,7 @@ use wrought_storage::{Artifact, Store, StoreError};
 use crate::audit::done;
 use crate::conductor::Conductor;
 use crate::pushes::Pushes;
-use crate::refusal::administrator;
+use crate::refusal::{administrator, overseer};
 use crate::uploads::BrokenOff;
 use crate::{Refusal, convert};
 
@@ -272,9 +272,9 @@ impl Conductor {
     /// All artifacts, by name.
     ///
     /// # Errors
-    /// [`Refusal::Forbidden`] unless it is an administrator who asks.
+    /// [`Refusal::Forbidden`] for a caller that is bound to a project.
     pub async fn list_artifacts(&self, who: &Principal) -> Result<Value, Refusal> {
-        administrator(who)?;
+        overseer(who)?;
         let all = self.0.store.artifacts().await?;
         Ok(json!({ "artifacts": all.iter().map(|artifact| self.shown_artifact(artifact)).collect::<Vec<_>>() }))
     }
@@ -284,7 +284,7 @@ impl Conductor {
     /// # Errors
     /// [`Refusal::NotFound`]; [`Refusal::Invalid`] when several are named.
     pub async fn show_artifact(&self, who: &Principal, which: &str) -> Result<Value, Refusal> {
-        administrator(who)?;
+        overseer(who)?;
         Ok(self.shown_artifact(&self.artifact(which).await?))
     }
 

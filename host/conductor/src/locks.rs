@@ -14,7 +14,7 @@ use wrought_storage::{LockAnswer, LockRequest, StoreError};
 use crate::Refusal;
 use crate::audit::{done, must_say_why};
 use crate::conductor::Conductor;
-use crate::refusal::administrator;
+use crate::refusal::{administrator, overseer};
 use crate::seen::Seen;
 
 /// Between two looks for locks that have been held for too long, at most.
@@ -179,9 +179,9 @@ impl Conductor {
     /// Every lock that is held or waited for.
     ///
     /// # Errors
-    /// [`Refusal::Forbidden`] unless it is an administrator who asks.
+    /// [`Refusal::Forbidden`] for a caller that is bound to a project.
     pub async fn list_locks(&self, who: &Principal) -> Result<Value, Refusal> {
-        administrator(who)?;
+        overseer(who)?;
         let locks = self.0.store.locks().await?;
         let shown =
             |user: &wrought_storage::LockUser| json!({ "node": user.node, "operation": user.operation, "since": user.since.to_string() });

@@ -51,6 +51,14 @@ impl Refusal {
     }
 }
 
+/// Lets those pass who may look at everything.
+pub(crate) fn overseer(who: &Principal) -> Result<(), Refusal> {
+    match who.system_role() {
+        Some(_) => Ok(()),
+        None => Err(Refusal::Forbidden("This is for callers without a project.".into())),
+    }
+}
+
 /// Lets administrators pass.
 pub(crate) fn administrator(who: &Principal) -> Result<(), Refusal> {
     if who.is_admin() { Ok(()) } else { Err(Refusal::Forbidden("This needs the role admin.".into())) }

@@ -80,6 +80,11 @@ impl Principal {
         Self { user: "agent".into(), project: None, roles: vec![], source: None }
     }
 
+    /// Whoever uses a public route: no credentials were looked at.
+    pub fn nobody() -> Self {
+        Self { user: "nobody".into(), project: None, roles: vec![], source: None }
+    }
+
     /// The most that it may do, within its scope.
     pub fn role(&self) -> Option<Role> {
         self.roles.iter().filter_map(|role| role.parse().ok()).max()

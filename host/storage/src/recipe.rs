@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite};
 use uuid::Uuid;
-use wrought_domain::{DeployTemplate, Principal, Runbook};
+use wrought_domain::{DeployTemplate, Principal, Role, Runbook};
 
 use crate::document::Table;
 use crate::error::is_unique_violation;
@@ -107,9 +107,10 @@ fn visible<R: Recipe>(principal: &Principal) -> QueryBuilder<Sqlite> {
     query
 }
 
-/// Refuses a principal that may see but not change it.
+/// Refuses a principal that may see but not change it: a project changes its own.
 fn check_owner<R: Recipe>(principal: &Principal, recipe: &R) -> Result<(), StoreError> {
-    let own = principal.is_admin() || (principal.project.is_some() && recipe.owner().0 == principal.project.as_deref());
+    let uses = principal.role() >= Some(Role::Member);
+    let own = uses && (principal.project.is_none() || recipe.owner().0 == principal.project.as_deref());
     if own { Ok(()) } else { Err(missing::<R>(recipe.uuid())) }
 }
 

@@ -12,7 +12,7 @@ use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
 use crate::fields::checked_body;
 use crate::nodes::fields::{FIELDS, flat, interface_of, shown, unflat};
-use crate::nodes::rules;
+use crate::nodes::{authority, rules};
 use crate::patching::{apply, changes};
 
 /// Dictionaries in which secrets may be, and so asterisks that stand for them.
@@ -25,7 +25,8 @@ pub(crate) async fn create(call: Call) -> Result<Response, Fault> {
     if body.contains_key("traits") {
         return Err(Fault::invalid("Cannot specify node traits on node creation. Node traits must be set via the node traits API."));
     }
-    let body = checked_body("node", FIELDS, body, &call)?;
+    let mut body = checked_body("node", FIELDS, body, &call)?;
+    authority::check_new(&call, &mut body).await?;
     let driver = body.get("driver").and_then(Value::as_str).ok_or_else(|| Fault::invalid("Missing mandatory parameter: driver"))?;
     let uuid = match body.get("uuid").and_then(Value::as_str) {
         Some(text) => crate::args::uuid(text)?,
@@ -61,8 +62,12 @@ pub(crate) async fn update(Path(ident): Path<String>, call: Call) -> Result<Resp
     }
     args.done()?;
     let changes = changes(&call, FIELDS)?;
+    if changes.iter().any(|change| change.op == "remove" && change.path == "/chassis_uuid") {
+        call.accept(25)?;
+    }
     let stored = call.node(&ident).await?;
     let before = stored.value;
+    authority::check_patch(&call, &before, &changes).await?;
     let only_disassociates = matches!(changes.as_slice(), [change] if change.op == "remove" && change.path == "/instance_uuid");
     rules::check_changeable(&before, only_disassociates, call.version)?;
     let mut after = patched(&call, &before, &changes)?;
