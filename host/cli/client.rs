@@ -1,6 +1,8 @@
 //! A client of a running host's HTTP API.
 
 use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
+use wrought_storage::TOKEN_PREFIX;
 
 /// The microversion of Ironic's API that the commands speak.
 const MICROVERSION: &str = "1.109";
@@ -15,6 +18,9 @@ const MICROVERSION: &str = "1.109";
 const MAX_ANSWER: usize = 64 << 20;
 /// As much as an export of the journal may be: components included.
 const MAX_FILE: usize = 256 << 20;
+/// What to do about a 401.
+const HINT: &str = "; set WROUGHT_TOKEN (the first token is made with `wrought token create NAME --role admin --data DIR` while the host \
+     is stopped), or give --username and WROUGHT_PASSWORD";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An upload is answered after its compilation.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -25,9 +31,15 @@ pub struct HostArgs {
     /// URL of the host's API
     #[arg(long, env = "WROUGHT_URL", default_value = "http://127.0.0.1:6385")]
     pub url: String,
+    /// Token, as `wrought token create` prints it; better in WROUGHT_TOKEN, as others see command lines
+    #[arg(long, env = "WROUGHT_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
     /// Account, when the host asks for one; its password is taken from WROUGHT_PASSWORD
     #[arg(long, env = "WROUGHT_USERNAME")]
     pub username: Option<String>,
+    /// PEM file of the authorities of the host's certificate [default: those of the system]
+    #[arg(long, env = "WROUGHT_CACERT", value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
 }
 
 /// Why the host gave no good answer.
@@ -43,6 +55,8 @@ pub enum ClientError {
     Strange { method: Method, path: String, url: String, reason: String },
     #[error("{url:?} is no URL of a host: use one such as http://127.0.0.1:6385")]
     Url { url: String },
+    #[error("--cacert {}: {reason}", path.display())]
+    Authorities { path: PathBuf, reason: String },
     #[error("setting up the HTTP client")]
     Setup(#[from] reqwest::Error),
 }
@@ -52,7 +66,25 @@ pub enum ClientError {
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    account: Option<(String, String)>,
+    proof: Proof,
+}
+
+/// What is shown to the host.
+#[derive(Clone)]
+enum Proof {
+    Nothing,
+    Account(String, String),
+    Token(String),
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Account(..) => "Account",
+            Self::Token(_) => "Token",
+        })
+    }
 }
 
 impl Client {
@@ -61,14 +93,26 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`] when `url` is no HTTP URL.
     pub fn new(url: &str) -> Result<Self, ClientError> {
+        Self::with(url, None)
+    }
+
+    fn with(url: &str, cacert: Option<&Path>) -> Result<Self, ClientError> {
         let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = parsed.ok_or_else(|| ClientError::Url { url: url.to_owned() })?.as_str().trim_end_matches('/').to_owned();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("wrought/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .build()?;
-        Ok(Self { http, base, account: None })
+            .timeout(ANSWER_TIMEOUT);
+        if let Some(path) = cacert {
+            let unfit = |reason: String| ClientError::Authorities { path: path.to_owned(), reason };
+            let pem = std::fs::read(path).map_err(|error| unfit(error.to_string()))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unfit(root_cause(&error)))?;
+            if authorities.is_empty() {
+                return Err(unfit("there is no certificate in PEM form in it".to_owned()));
+            }
+            http = http.tls_certs_only(authorities);
+        }
+        Ok(Self { http: http.build()?, base, proof: Proof::Nothing })
     }
 
     /// A client as the command line asks for.
@@ -76,8 +120,14 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn of(args: &HostArgs) -> Result<Self, ClientError> {
-        let mut client = Self::new(&args.url)?;
-        client.account = args.username.clone().map(|name| (name, std::env::var("WROUGHT_PASSWORD").unwrap_or_default()));
+        let mut client = Self::with(&args.url, args.cacert.as_deref())?;
+        // A token of another service is not shown to this one.
+        let common = || std::env::var("OS_TOKEN").ok().filter(|token| token.starts_with(TOKEN_PREFIX));
+        let account = args.username.clone().map(|name| Proof::Account(name, std::env::var("WROUGHT_PASSWORD").unwrap_or_default()));
+        client.proof = match args.token.clone() {
+            Some(token) => Proof::Token(token),
+            None => account.or_else(|| common().map(Proof::Token)).unwrap_or(Proof::Nothing),
+        };
         Ok(client)
     }
 
@@ -136,9 +186,11 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let mut request =
             self.http.request(method.clone(), format!("{}{path}", self.base)).header("X-OpenStack-Ironic-API-Version", MICROVERSION);
-        if let Some((name, password)) = &self.account {
-            request = request.basic_auth(name, Some(password));
-        }
+        request = match &self.proof {
+            Proof::Nothing => request,
+            Proof::Account(name, password) => request.basic_auth(name, Some(password)),
+            Proof::Token(token) => request.bearer_auth(token),
+        };
         let unreachable = |error: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), reason: root_cause(&error) };
         let mut response = fill(request).send().await.map_err(unreachable)?;
         let status = response.status();
@@ -154,7 +206,7 @@ impl Client {
             return Ok(bytes);
         }
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        let hint = if status == StatusCode::UNAUTHORIZED { "; give --username and WROUGHT_PASSWORD" } else { "" };
+        let hint = if status == StatusCode::UNAUTHORIZED { HINT } else { "" };
         Err(ClientError::Refused { method, path: path.to_owned(), status, message: message(&body), hint })
     }
 }

@@ -20,6 +20,7 @@ mod secrets;
 mod serve;
 mod shutdown;
 mod simulator;
+mod token;
 mod webhook;
 
 use std::process::ExitCode;
@@ -76,6 +77,9 @@ enum Command {
     Replay(replay::Replay),
     /// Show what the next start will do with the operations that were cut off
     Recover(recover::Recover),
+    /// Tokens by which callers of the API prove who they are
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Run simulated servers: Redfish controllers and agents
     Simulator(simulator::Simulator),
     /// Compile a component from standard input to standard output; the host calls this
@@ -128,6 +132,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Journal(journal) => journal.run().await,
         Command::Replay(replay) => replay.run(cli.verbose).await,
         Command::Recover(recover) => recover.run().await,
+        Command::Token(token) => token.run().await,
         Command::Simulator(simulator) => simulator.run(cli.verbose).await,
         Command::CompileDriver { .. } => anyhow::bail!("a compiler does not run beside anything else"),
     }

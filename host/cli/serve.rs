@@ -11,9 +11,10 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wrought_api::{ApiConfig, Authentication, Service};
+use wrought_api::{ApiConfig, Authentication, Server, Service};
 use wrought_conductor::{ArtifactsSetup, Clock, Conductor, EventsSetup, Hardware, Setup};
 use wrought_drivers::{Catalog, Compiler, Runtime};
 use wrought_storage::Store;
@@ -63,7 +64,9 @@ impl Serve {
         let loaded = config::load(self.config.as_deref())?;
         let log = &loaded.config.log;
         logging::start(self.log.as_deref().unwrap_or(&log.filter), verbose, self.log_format.unwrap_or(log.format))?;
-        self.refuse_open_door(&loaded)?;
+        let api = loaded.config.api.clone();
+        let server = Server::new(&api).map_err(|error| UsageError(error.to_string()))?;
+        self.refuse_open_door(&loaded, server.scheme() == "https")?;
         let stop = shutdown::requested_or_orphaned(self.follow_stdin)?;
 
         let listener = bind("--listen", self.listen).await?;
@@ -73,7 +76,7 @@ impl Serve {
         };
         let address = listener.local_addr()?;
         let agent_address = agent_listener.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
-        let public_url = self.public_url(agent_address)?;
+        let public_url = self.public_url(server.scheme(), agent_address)?;
         let data = match &self.data {
             Some(folder) => folder.clone(),
             None => default_data()?,
@@ -89,22 +92,24 @@ impl Serve {
         let service: Arc<dyn Service> = Arc::new(conductor.clone());
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
-        let api = loaded.config.api;
         if let Some(listener) = agent_listener {
             // Agents follow the links of the documents that they are served.
             let for_agents = ApiConfig { public_endpoint: Some(public_url.clone()), ..api.clone() };
             let router = wrought_api::agent_router(Arc::clone(&service), for_agents);
-            servers.spawn(wrought_api::serve(listener, router, closing.clone().cancelled_owned()));
+            servers.spawn(server.clone().serve(listener, router, closing.clone().cancelled_owned()));
         }
-        servers.spawn(wrought_api::serve(listener, wrought_api::router(service, api), closing.clone().cancelled_owned()));
+        servers.spawn(server.clone().serve(listener, wrought_api::router(service, api), closing.clone().cancelled_owned()));
+        let scheme = server.scheme();
+        let reloading = tokio::spawn(reload(shutdown::reloads()?, server));
         tracing::info!(%address, %agent_address, %public_url, data = %data.display(), "serving");
-        self.say_ready(address, &public_url, &data)?;
+        self.say_ready(scheme, address, &public_url, &data)?;
 
         let served = tokio::select! {
             () = stop => Ok(()),
             Some(ended) = servers.join_next() => ended.context("serving the API")?.context("serving the API"),
         };
         tracing::info!("stopping");
+        reloading.abort();
         let again = shutdown::requested()?;
         tokio::select! {
             () = close(closing, servers, &conductor) => tracing::info!("stopped"),
@@ -113,8 +118,8 @@ impl Serve {
         served
     }
 
-    fn say_ready(&self, address: SocketAddr, public_url: &str, data: &Path) -> anyhow::Result<()> {
-        let url = format!("http://{address}");
+    fn say_ready(&self, scheme: &str, address: SocketAddr, public_url: &str, data: &Path) -> anyhow::Result<()> {
+        let url = format!("{scheme}://{address}");
         output::say(&if self.json {
             json!({ "listen": address.to_string(), "url": url, "public_url": public_url, "data": data }).to_string()
         } else {
@@ -123,15 +128,26 @@ impl Serve {
     }
 
     /// Without authentication whoever reaches the port owns the servers: that must be somebody's decision.
-    fn refuse_open_door(&self, loaded: &Loaded) -> anyhow::Result<()> {
-        let Authentication::Noauth = loaded.config.api.auth_strategy;
-        if self.listen.ip().is_loopback() {
+    fn refuse_open_door(&self, loaded: &Loaded, tls: bool) -> anyhow::Result<()> {
+        let loopback = self.listen.ip().is_loopback();
+        if loaded.config.api.auth_strategy != Authentication::Noauth {
+            if !tls && !loopback {
+                tracing::warn!(
+                    listen = %self.listen,
+                    "NO TLS: passwords and tokens can be read on their way; set [api] tls_certificate_file and tls_key_file, or have a \
+                     proxy before this address speak TLS"
+                );
+            }
+            return Ok(());
+        }
+        if loopback {
             return Ok(());
         }
         if !loaded.sets("api", "auth_strategy") {
             let text = format!(
-                "--listen {}: without authentication everybody who reaches this address owns all servers. Listen on 127.0.0.1, or, if \
-                 something else guards the address, say so in the configuration: [api] auth_strategy = \"noauth\"",
+                "--listen {}: without authentication everybody who reaches this address owns all servers. Listen on 127.0.0.1, or set [api] \
+                 auth_strategy = \"token\" or \"http_basic\"; or, if something else guards the address, say so in the configuration: [api] \
+                 auth_strategy = \"noauth\"",
                 self.listen
             );
             return Err(UsageError(text).into());
@@ -141,7 +157,7 @@ impl Serve {
     }
 
     /// What agents are told.
-    fn public_url(&self, address: SocketAddr) -> anyhow::Result<String> {
+    fn public_url(&self, scheme: &str, address: SocketAddr) -> anyhow::Result<String> {
         match &self.public_url {
             Some(url) if reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) => {
                 Ok(url.trim_end_matches('/').to_owned())
@@ -149,12 +165,12 @@ impl Serve {
             Some(url) => Err(UsageError(format!("--public-url {url:?}: use a URL such as http://192.0.2.1:6385")).into()),
             None if address.ip().is_unspecified() => {
                 let text = format!(
-                    "listening on {address}: agents must be told an address that leads here; add --public-url http://ADDRESS:{}",
+                    "listening on {address}: agents must be told an address that leads here; add --public-url {scheme}://ADDRESS:{}",
                     address.port()
                 );
                 Err(UsageError(text).into())
             }
-            None => Ok(format!("http://{address}")),
+            None => Ok(format!("{scheme}://{address}")),
         }
     }
 }
@@ -209,6 +225,14 @@ async fn start(data: &Path, config: Config, public_url: String, own_ports: Vec<u
         passing: None,
     })
     .await?)
+}
+
+/// Reads the certificate again whenever somebody asks for it.
+async fn reload(mut asked: Signal, server: Server) {
+    while asked.recv().await.is_some() {
+        tracing::info!("reading the TLS certificate again, as SIGHUP asks for");
+        server.reload().await;
+    }
 }
 
 /// No new requests, then no new work; each may end what is under way, for a while.
@@ -266,7 +290,7 @@ mod tests {
     fn refused(serve: &Serve, config: &str) -> bool {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), config).unwrap();
-        let refused = serve.refuse_open_door(&config::load(Some(file.path())).unwrap());
+        let refused = serve.refuse_open_door(&config::load(Some(file.path())).unwrap(), false);
         refused.is_err_and(|error| error.is::<UsageError>())
     }
 
@@ -276,7 +300,9 @@ mod tests {
             let serve = serve(&["--listen", open]);
             assert!(refused(&serve, ""), "{open}");
             assert!(refused(&serve, "[api]\nmax_limit = 5"), "{open}");
-            assert!(!refused(&serve, "[api]\nauth_strategy = 'noauth'"), "{open}");
+            for decided in ["noauth", "token", "http_basic"] {
+                assert!(!refused(&serve, &format!("[api]\nauth_strategy = '{decided}'")), "{open}");
+            }
         }
         assert!(!refused(&serve(&["--listen", "127.0.0.2:0"]), ""));
         assert!(!refused(&serve(&["--listen", "[::1]:0"]), ""));
@@ -303,7 +329,7 @@ mod tests {
 
     #[test]
     fn agents_are_told_an_address_that_can_be_reached() {
-        let url = |flags: &[&str], address: &str| serve(flags).public_url(address.parse().unwrap());
+        let url = |flags: &[&str], address: &str| serve(flags).public_url("http", address.parse().unwrap());
         assert_eq!(url(&[], "127.0.0.1:6385").unwrap(), "http://127.0.0.1:6385");
         assert_eq!(url(&[], "[::1]:6385").unwrap(), "http://[::1]:6385");
         assert_eq!(url(&["--public-url", "https://deploy.example/"], "0.0.0.0:6385").unwrap(), "https://deploy.example");

@@ -1,7 +1,7 @@
-//! When to stop: SIGINT, SIGTERM, or, for a child process, the end of its parent.
+//! What signals ask for: SIGINT and SIGTERM to stop, as does, for a child process, the end of its parent; SIGHUP to read files again.
 
 use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Resolves at the first SIGINT or SIGTERM after this call.
 ///
@@ -16,6 +16,14 @@ pub fn requested() -> anyhow::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => (),
         }
     })
+}
+
+/// Each SIGHUP after this call, which ends no process any more.
+///
+/// # Errors
+/// As [`requested`].
+pub fn reloads() -> anyhow::Result<Signal> {
+    Ok(signal(SignalKind::hangup())?)
 }
 
 /// As [`requested`], and when `follow_stdin`, also at the end of standard input: a parent that dies, however it dies, closes it.
