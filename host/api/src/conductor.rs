@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, Conductor, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation,
-    Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
+    ArtifactTicket, ArtifactUpload, BootDevice, Conductor, DriverDecision, DriverUpload, EventsAsked, Heartbeat, Indicator,
+    InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod, VirtualDrive,
 };
-use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
-use wrought_engine::PowerTarget;
+use wrought_domain::{Allocation, ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
+use wrought_engine::{PowerTarget, Setting};
 use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
@@ -67,6 +67,38 @@ impl Service for Conductor {
 
     async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal> {
         self.supported_boot_devices(who, node).await
+    }
+
+    async fn set(&self, who: &Principal, node: NodeId, setting: Setting) -> Result<(), Refusal> {
+        self.set(who, node, setting).await
+    }
+
+    async fn inject_nmi(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
+        self.inject_nmi(who, node).await
+    }
+
+    async fn indicators(&self, who: &Principal, node: NodeId) -> Result<Vec<Indicator>, Refusal> {
+        self.indicators(who, node).await
+    }
+
+    async fn set_indicator(&self, who: &Principal, node: NodeId, component: &str, indicator: &str, state: &str) -> Result<(), Refusal> {
+        self.set_indicator(who, node, component, indicator, state).await
+    }
+
+    async fn virtual_media(&self, who: &Principal, node: NodeId) -> Result<Vec<VirtualDrive>, Refusal> {
+        self.virtual_media(who, node).await
+    }
+
+    async fn attach_media(&self, who: &Principal, node: NodeId, device: &str, url: &str) -> Result<(), Refusal> {
+        self.attach_media(who, node, device, url).await
+    }
+
+    async fn detach_media(&self, who: &Principal, node: NodeId, devices: &[String]) -> Result<(), Refusal> {
+        self.detach_media(who, node, devices).await
+    }
+
+    async fn create_allocation(&self, who: &Principal, allocation: Allocation, node: Option<NodeId>) -> Result<Allocation, Refusal> {
+        self.create_allocation(who, allocation, node).await
     }
 
     async fn vendor_methods(&self, who: &Principal, node: NodeId) -> Result<Vec<VendorMethod>, Refusal> {

@@ -1,10 +1,11 @@
 //! `/v1/drivers`: Ironic's name for hardware types.
 
-use axum::extract::Path;
+use axum::extract::{Path, RawPathParams};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use wrought_domain::hardware_type::{self, HardwareType};
 use wrought_domain::node::Interfaces;
+use wrought_domain::raid;
 
 use crate::args::{Args, brief};
 use crate::call::{Call, ok};
@@ -21,6 +22,15 @@ pub(crate) fn routes() -> Routes {
         .get("/v1/drivers/{driver}/properties", properties)
         .get("/v1/drivers/{driver}/raid/logical_disk_properties", logical_disk_properties)
         .get("/v1/drivers/{driver}/vendor_passthru/methods", vendor_methods)
+        .merge(passthru())
+}
+
+/// A method may be called in any way; the vendor says which ones it takes.
+fn passthru() -> Routes {
+    ["/v1/drivers/{driver}/vendor_passthru", "/v1/drivers/{driver}/vendor_passthru/{method}"].iter().fold(Routes::new(), |routes, path| {
+        let routes = routes.get(path, vendor_passthru).post(path, vendor_passthru).put(path, vendor_passthru);
+        routes.patch(path, vendor_passthru).delete(path, vendor_passthru)
+    })
 }
 
 fn find(driver: &str) -> Result<HardwareType, Fault> {
@@ -116,17 +126,32 @@ async fn properties(Path(driver): Path<String>, call: Call) -> Result<Response, 
     Ok(ok(Value::Object(described.into_iter().map(|(name, text)| (name, Value::from(text))).collect())))
 }
 
-/// No hardware type of ours has a RAID interface: there are no properties.
+/// `GET .../raid/logical_disk_properties`: what `states/raid` takes, where the hardware type has RAID by default.
 async fn logical_disk_properties(Path(driver): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(12)?;
+    call.query().done()?;
+    let hardware = find(&driver)?;
+    if hardware.default_of("raid") == "no-raid" {
+        let what = "get_raid_logical_disk_properties";
+        return Err(Fault::not_found(format!("Driver {} does not support {what} (disabled or not implemented).", hardware.name)));
+    }
+    Ok(ok(Value::Object(raid::LOGICAL_DISK.iter().map(|(name, about)| ((*name).to_owned(), Value::from(*about))).collect())))
+}
+
+/// `GET .../vendor_passthru/methods`: no hardware type of ours has methods of its own; those of vendors belong to nodes.
+async fn vendor_methods(Path(driver): Path<String>, call: Call) -> Result<Response, Fault> {
     call.query().done()?;
     find(&driver)?;
     Ok(ok(json!({})))
 }
 
-/// No hardware type of ours has methods of its own.
-async fn vendor_methods(Path(driver): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.query().done()?;
-    find(&driver)?;
-    Ok(ok(json!({})))
+/// `.../vendor_passthru`, by any HTTP method, with the vendor's method in the path or in the query.
+async fn vendor_passthru(path: RawPathParams, call: Call) -> Result<Response, Fault> {
+    let part = |name: &str| path.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    find(&part("driver").unwrap_or_default())?;
+    let method = match part("method") {
+        Some(method) => method,
+        None => call.query().mandatory("method")?,
+    };
+    Err(Fault::invalid(format!("No handler for method {}", brief(&Value::from(method)))))
 }

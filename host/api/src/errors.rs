@@ -114,7 +114,7 @@ impl From<StoreError> for Fault {
         let status = match &error {
             StoreError::NotFound { .. } | StoreError::UnknownMarker(_) => StatusCode::NOT_FOUND,
             StoreError::UnknownSortKey(_) => StatusCode::BAD_REQUEST,
-            StoreError::Duplicate(_) | StoreError::Stale { .. } => StatusCode::CONFLICT,
+            StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::Refused(_) => StatusCode::CONFLICT,
             StoreError::Part(PartError::Invalid(text)) => return Self::invalid(text),
             StoreError::Part(PartError::Conflict(text)) => return Self::conflict(text),
             StoreError::Reserved { node, host } => return Self::locked(*node, host),

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation, Lookup,
-    ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
+    ArtifactTicket, ArtifactUpload, BootDevice, DriverDecision, DriverUpload, EventsAsked, Heartbeat, Indicator, InterfaceValidation,
+    Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod, VirtualDrive,
 };
-use wrought_domain::{ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
-use wrought_engine::PowerTarget;
+use wrought_domain::{Allocation, ArtifactName, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
+use wrought_engine::{PowerTarget, Setting};
 use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Store};
@@ -60,6 +60,30 @@ pub trait Service: Send + Sync {
 
     /// The boot devices that the node's management interface knows.
     async fn supported_boot_devices(&self, who: &Principal, node: NodeId) -> Result<Vec<String>, Refusal>;
+
+    /// Begins to set something on the machine of a node, which is held meanwhile.
+    async fn set(&self, who: &Principal, node: NodeId, setting: Setting) -> Result<(), Refusal>;
+
+    /// Sends a non-maskable interrupt.
+    async fn inject_nmi(&self, who: &Principal, node: NodeId) -> Result<(), Refusal>;
+
+    /// The machine's indicators.
+    async fn indicators(&self, who: &Principal, node: NodeId) -> Result<Vec<Indicator>, Refusal>;
+
+    /// Sets an indicator of a component.
+    async fn set_indicator(&self, who: &Principal, node: NodeId, component: &str, indicator: &str, state: &str) -> Result<(), Refusal>;
+
+    /// The machine's virtual drives.
+    async fn virtual_media(&self, who: &Principal, node: NodeId) -> Result<Vec<VirtualDrive>, Refusal>;
+
+    /// Inserts the image at a URL into a virtual drive of this kind (`cdrom`, `floppy`, `disk`).
+    async fn attach_media(&self, who: &Principal, node: NodeId, device: &str, url: &str) -> Result<(), Refusal>;
+
+    /// Ejects what is in drives of these kinds, of every kind if there are none.
+    async fn detach_media(&self, who: &Principal, node: NodeId, devices: &[String]) -> Result<(), Refusal>;
+
+    /// Stores an allocation, for which a node is then looked for; with a node, which is deployed already, it has it at once.
+    async fn create_allocation(&self, who: &Principal, allocation: Allocation, node: Option<NodeId>) -> Result<Allocation, Refusal>;
 
     /// The methods of the node's vendor interface.
     async fn vendor_methods(&self, who: &Principal, node: NodeId) -> Result<Vec<VendorMethod>, Refusal>;

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod port;
 pub mod portgroup;
 pub mod principal;
+pub mod raid;
 pub mod recipe;
 pub mod rollout;
 pub mod state;

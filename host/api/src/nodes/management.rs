@@ -4,12 +4,10 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use wrought_domain::Node;
 use wrought_domain::node::cut;
 
 use crate::call::{Call, no_content, ok};
 use crate::errors::Fault;
-use crate::nodes::states::unsupported;
 
 /// `PUT /v1/nodes/{node}/maintenance`.
 pub(crate) async fn set_maintenance(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
@@ -102,15 +100,7 @@ pub(crate) async fn supported_boot_devices(Path(ident): Path<String>, call: Call
 pub(crate) async fn inject_nmi(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(29)?;
     call.args()?.done()?;
-    refuse(&call.node(&ident).await?.value, "inject_nmi")
-}
-
-/// `GET /v1/nodes/{node}/management/indicators`.
-pub(crate) async fn indicators(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(63)?;
-    refuse(&call.node(&ident).await?.value, "get_supported_indicators")
-}
-
-fn refuse(node: &Node, what: &str) -> Result<Response, Fault> {
-    Err(Fault::invalid(unsupported(node, what)))
+    let node = call.node(&ident).await?.value.uuid;
+    call.api.service.inject_nmi(&call.who, node).await?;
+    Ok(no_content())
 }

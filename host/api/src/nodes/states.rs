@@ -3,11 +3,12 @@
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Value, json};
-use wrought_domain::{Node, ProvisionState};
-use wrought_engine::PowerTarget;
+use wrought_conductor::unsupported;
+use wrought_domain::{Node, ProvisionState, raid};
+use wrought_engine::{BootMode, PowerTarget, Setting};
 
-use crate::args::brief;
-use crate::call::{Call, accepted, ok};
+use crate::args::{brief, missing};
+use crate::call::{Call, accepted, no_content, ok};
 use crate::errors::Fault;
 use crate::nodes::fields;
 
@@ -68,34 +69,46 @@ pub(crate) async fn set_power(Path(ident): Path<String>, call: Call) -> Result<R
     Ok(accepted(location(&call, &ident)))
 }
 
-/// The answer for what none of our hardware types can do.
-pub(crate) fn unsupported(node: &Node, what: &str) -> String {
-    format!("Driver {} does not support {what} (disabled or not implemented).", node.driver)
-}
-
-/// `GET /v1/nodes/{node}/states/console`: there is no console interface but `no-console`.
+/// `GET /v1/nodes/{node}/states/console`. The one console that there is, `fake`, has nothing behind it but the switch.
 pub(crate) async fn console(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.query().done()?;
-    call.node(&ident).await?;
-    Ok(ok(json!({"console_enabled": false, "console_info": null})))
+    let node = call.node(&ident).await?.value;
+    let info = node.console_enabled.then(|| json!({"type": node.interfaces.console, "url": format!("fake://{}", node.uuid)}));
+    Ok(ok(json!({"console_enabled": node.console_enabled, "console_info": info})))
+}
+
+/// Begins to set something on the machine of a node.
+async fn set(call: &Call, ident: &str, setting: Setting) -> Result<Response, Fault> {
+    let node = call.node(ident).await?.value.uuid;
+    call.api.service.set(&call.who, node, setting).await?;
+    Ok(accepted(location(call, ident)))
 }
 
 /// `PUT /v1/nodes/{node}/states/console`.
 pub(crate) async fn set_console(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     let mut args = call.args()?;
-    args.boolean("enabled")?.ok_or_else(|| crate::args::missing("enabled"))?;
+    let enabled = args.boolean("enabled")?.ok_or_else(|| missing("enabled"))?;
     args.done()?;
-    let node = call.node(&ident).await?.value;
-    Err(Fault::invalid(unsupported(&node, "console")))
+    set(&call, &ident, Setting::Console(enabled)).await
 }
 
-/// `PUT /v1/nodes/{node}/states/raid`.
+/// `PUT /v1/nodes/{node}/states/raid`: what the next steps that configure RAID are to make of the machine.
 pub(crate) async fn set_raid(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.accept(12)?;
     call.query().done()?;
-    call.object()?;
-    let node = call.node(&ident).await?.value;
-    Err(Fault::not_found(unsupported(&node, "raid")))
+    let config = call.object()?;
+    let stored = call.node(&ident).await?;
+    let mut node = stored.value;
+    if node.interfaces.raid == "no-raid" {
+        // Ironic's status for an interface that not all drivers have.
+        return Err(Fault::not_found(unsupported(&node, "raid").to_string()));
+    }
+    if !config.is_empty() {
+        raid::check(&config).map_err(|why| Fault::invalid(format!("RAID config validation error: {why}.")))?;
+    }
+    node.target_raid_config = config;
+    call.api.service.update_node(&call.who, node, stored.revision.0).await?;
+    Ok(no_content())
 }
 
 /// `PUT /v1/nodes/{node}/states/boot_mode`.
@@ -104,20 +117,22 @@ pub(crate) async fn set_boot_mode(Path(ident): Path<String>, call: Call) -> Resu
     let mut args = call.args()?;
     let target = args.mandatory("target")?;
     args.done()?;
-    let node = call.node(&ident).await?.value;
-    if !matches!(target.as_str(), "bios" | "uefi") {
-        let target = brief(&Value::from(target));
-        return Err(Fault::invalid(format!("Invalid boot mode '{target}' requested for node. Accepted are: bios, uefi.")));
-    }
-    Err(Fault::invalid(unsupported(&node, "set_boot_mode")))
+    let mode = match target.as_str() {
+        "bios" => BootMode::Bios,
+        "uefi" => BootMode::Uefi,
+        _ => {
+            let target = brief(&Value::from(target));
+            return Err(Fault::invalid(format!("Invalid boot mode '{target}' requested for node. Accepted are: bios, uefi.")));
+        }
+    };
+    set(&call, &ident, Setting::BootMode(mode)).await
 }
 
 /// `PUT /v1/nodes/{node}/states/secure_boot`.
 pub(crate) async fn set_secure_boot(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.since(76)?;
     let mut args = call.args()?;
-    args.boolean("target")?.ok_or_else(|| crate::args::missing("target"))?;
+    let enabled = args.boolean("target")?.ok_or_else(|| missing("target"))?;
     args.done()?;
-    let node = call.node(&ident).await?.value;
-    Err(Fault::invalid(unsupported(&node, "set_secure_boot")))
+    set(&call, &ident, Setting::SecureBoot(enabled)).await
 }

@@ -9,7 +9,7 @@ use crate::call::{Call, no_content, ok};
 use crate::errors::Fault;
 
 /// Traits of one node.
-const MAX_TRAITS: usize = 50;
+pub(crate) const MOST: usize = 50;
 /// The name spaces of the standard traits (os-traits) and `CUSTOM_`.
 const NAMESPACES: &[&str] = &["CUSTOM_", "COMPUTE_", "HW_", "MISC_", "OWNER_", "STORAGE_"];
 
@@ -33,8 +33,8 @@ async fn change(call: &Call, ident: &str, change: impl FnOnce(&mut Vec<String>) 
     change(&mut node.traits)?;
     node.traits.sort_unstable();
     node.traits.dedup();
-    if node.traits.len() > MAX_TRAITS {
-        return Err(Fault::invalid(format!("Node {} may have at most {MAX_TRAITS} traits.", node.uuid)));
+    if node.traits.len() > MOST {
+        return Err(Fault::invalid(format!("Node {} may have at most {MOST} traits.", node.uuid)));
     }
     if node.traits != before {
         call.api.service.update_node(&call.who, node, stored.revision.0).await?;
@@ -69,7 +69,7 @@ pub(crate) fn given(call: &Call) -> Result<Vec<String>, Fault> {
         return Err(Fault::invalid("Missing mandatory parameter: traits, a list of names"));
     };
     args.done()?;
-    let mut traits = Vec::with_capacity(given.len().min(MAX_TRAITS));
+    let mut traits = Vec::with_capacity(given.len().min(MOST));
     for name in &given {
         let name = name.as_str().ok_or_else(|| Fault::invalid("Invalid trait: expected a string."))?;
         check(name)?;

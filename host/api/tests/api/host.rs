@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use wrought_api::{ApiConfig, Service};
 use wrought_conductor::{
-    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, EventsAsked, Heartbeat, InterfaceValidation,
-    Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod,
+    ArtifactTicket, ArtifactUpload, BootDevice, BrokenOff, DriverDecision, DriverUpload, EventsAsked, Heartbeat, Indicator,
+    InterfaceValidation, Lookup, ProvisionRequest, RecordedCall, RecordedOperation, Refusal, RevokeRequest, VendorMethod, VirtualDrive,
 };
-use wrought_domain::{ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
-use wrought_engine::PowerTarget;
+use wrought_domain::{Allocation, ArtifactName, Digest, DriverName, Map, Node, NodeId, OperationId, Principal, Verb};
+use wrought_engine::{PowerTarget, Setting};
 use wrought_inspection::Posted;
 use wrought_inspection::rules::Rule;
 use wrought_storage::{AuditQuery, Durability, NodeRef, Reserved, Revision, Store, StoreError};
@@ -33,6 +33,11 @@ pub enum Asked {
     Provision(NodeId, Verb, ProvisionRequest),
     Power(NodeId, PowerTarget, Option<u32>),
     BootDevice(NodeId, String, bool),
+    Set(NodeId, Setting),
+    Nmi(NodeId),
+    Indicator(NodeId, String, String, String),
+    Attach(NodeId, String, String),
+    Detach(NodeId, Vec<String>),
     Lookup(Vec<String>, Option<NodeId>),
     Heartbeat(NodeId, Heartbeat),
     UploadArtifact(ArtifactName, Option<u64>, Option<Digest>, usize),
@@ -76,7 +81,7 @@ pub struct Conductor {
 fn refusal(error: StoreError) -> Refusal {
     match error {
         StoreError::Reserved { node, host } => Refusal::Locked { node, host },
-        StoreError::Duplicate(_) | StoreError::Stale { .. } => Refusal::Conflict(error.to_string()),
+        StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::Refused(_) => Refusal::Conflict(error.to_string()),
         StoreError::NotFound { .. } => Refusal::NotFound(error.to_string()),
         other => Refusal::Internal(other.to_string()),
     }
@@ -145,6 +150,43 @@ impl Service for Conductor {
 
     async fn supported_boot_devices(&self, _: &Principal, _: NodeId) -> Result<Vec<String>, Refusal> {
         Ok(vec!["pxe".into(), "disk".into()])
+    }
+
+    async fn set(&self, _: &Principal, node: NodeId, setting: Setting) -> Result<(), Refusal> {
+        self.note(Asked::Set(node, setting))
+    }
+
+    async fn inject_nmi(&self, _: &Principal, node: NodeId) -> Result<(), Refusal> {
+        self.note(Asked::Nmi(node))
+    }
+
+    async fn indicators(&self, _: &Principal, _: NodeId) -> Result<Vec<Indicator>, Refusal> {
+        let indicator = |component| Indicator { component, name: "led".into(), state: "off", states: vec!["off", "on"] };
+        Ok(vec![indicator("system"), indicator("chassis")])
+    }
+
+    async fn set_indicator(&self, _: &Principal, node: NodeId, component: &str, name: &str, state: &str) -> Result<(), Refusal> {
+        self.note(Asked::Indicator(node, component.into(), name.into(), state.into()))
+    }
+
+    async fn virtual_media(&self, _: &Principal, _: NodeId) -> Result<Vec<VirtualDrive>, Refusal> {
+        Ok(vec![VirtualDrive { media_types: vec!["CD".into()], inserted: true, image: Some("http://images/x.iso".into()) }])
+    }
+
+    async fn attach_media(&self, _: &Principal, node: NodeId, device: &str, url: &str) -> Result<(), Refusal> {
+        self.note(Asked::Attach(node, device.into(), url.into()))
+    }
+
+    async fn detach_media(&self, _: &Principal, node: NodeId, devices: &[String]) -> Result<(), Refusal> {
+        self.note(Asked::Detach(node, devices.to_vec()))
+    }
+
+    async fn create_allocation(&self, who: &Principal, allocation: Allocation, node: Option<NodeId>) -> Result<Allocation, Refusal> {
+        let stored = match node {
+            Some(node) => self.store.backfill_allocation(who, allocation, node).await,
+            None => self.store.add_allocation(allocation).await,
+        };
+        stored.map_err(refusal)
     }
 
     async fn vendor_methods(&self, _: &Principal, _: NodeId) -> Result<Vec<VendorMethod>, Refusal> {
