@@ -1,5 +1,4 @@
-//! What else hangs below a node. What no interface of ours offers answers as Ironic does for a
-//! driver without it: an empty list, or the refusal that names the driver.
+//! What else hangs below a node.
 
 use axum::extract::Path;
 use axum::response::Response;

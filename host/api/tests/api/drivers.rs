@@ -31,7 +31,6 @@ async fn hardware_types_are_drivers_to_ironic() {
     host.get("/v1/drivers?type=x").await.expect(400);
     host.get("/v1/drivers/none").await.expect(404);
     assert_eq!(host.get("/v1/drivers/redfish/properties").await.json(), json!({"redfish_address": "The URL of the controller. Required."}));
-    assert_eq!(host.get("/v1/drivers/redfish/raid/logical_disk_properties").await.expect(200).json(), json!({}));
     assert_eq!(host.get("/v1/drivers/redfish/vendor_passthru/methods").await.expect(200).json(), json!({}));
 }
 
@@ -47,23 +46,39 @@ async fn this_host_is_the_conductor() {
 }
 
 #[tokio::test]
-async fn what_this_host_has_none_of_is_an_empty_list() {
+async fn raid_and_methods_of_a_hardware_type_are_told_where_there_are_any() {
     let host = Host::new().await;
-    for (path, key, since) in [
-        ("chassis", "chassis", 1),
-        ("portgroups", "portgroups", 23),
-        ("volume/connectors", "connectors", 32),
-        ("volume/targets", "targets", 32),
-        ("allocations", "allocations", 52),
-        ("shards", "shards", 82),
+    let disks = host.get("/v1/drivers/fake-hardware/raid/logical_disk_properties").await.expect(200).json();
+    assert!(disks["raid_level"].as_str().unwrap().contains("Required"), "{disks}");
+    let none = host.get("/v1/drivers/redfish/raid/logical_disk_properties").await.expect(404).fault();
+    assert!(none.starts_with("Driver redfish does not support"), "{none}");
+    for call in [
+        host.post("/v1/drivers/redfish/vendor_passthru?method=shout", json!({})),
+        host.post("/v1/drivers/redfish/vendor_passthru/shout", json!({})),
     ] {
-        assert_eq!(host.get(&format!("/v1/{path}")).await.expect(200).json(), json!({key: []}));
-        if since > 1 {
-            host.call("GET", &format!("/v1/{path}"), &format!("1.{}", since - 1), Value::Null).await.expect(404);
-        }
-        host.post(&format!("/v1/{path}"), json!({"name": "x"})).await.expect(405);
-        host.get(&format!("/v1/{path}/x")).await.expect(404);
+        assert_eq!(call.await.expect(400).fault(), "No handler for method shout");
     }
+    host.post("/v1/drivers/redfish/vendor_passthru", json!({})).await.expect(400);
+    host.post("/v1/drivers/none/vendor_passthru?method=shout", json!({})).await.expect(404);
+}
+
+#[tokio::test]
+async fn fields_of_drivers_and_conductors_are_chosen() {
+    let host = Host::new().await;
+    let one = host.get("/v1/drivers/redfish?fields=name,default_power_interface").await.expect(200).json();
+    assert_eq!((&one["default_power_interface"], one.as_object().unwrap().len()), (&json!("redfish"), 3), "links stay: {one}");
+    let list = host.get("/v1/drivers?fields=name").await.expect(200).json();
+    assert_eq!(list["drivers"][0]["name"], "fake-hardware");
+    assert!(list["drivers"][0].get("hosts").is_none());
+    host.get("/v1/drivers?fields=name&detail=True").await.expect(400);
+    host.get("/v1/drivers?fields=colour").await.expect(400);
+    host.call("GET", "/v1/drivers?fields=name", "1.76", Value::Null).await.expect(406);
+    let detail = host.get("/v1/conductors?detail=True").await.expect(200).json();
+    assert_eq!(detail["conductors"][0]["drivers"], json!(["fake-hardware", "redfish"]));
+    let few = host.get("/v1/conductors?fields=hostname,alive").await.expect(200).json();
+    assert!(few["conductors"][0].get("conductor_group").is_none(), "{few}");
+    host.get("/v1/conductors?fields=colour").await.expect(400);
+    host.get("/v1/conductors?detail=True&fields=alive").await.expect(400);
 }
 
 #[tokio::test]

@@ -2,7 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
 
 mod agents;
+mod allocations;
 mod artifacts;
+mod callers;
+mod chassis;
+mod auth;
+mod connections;
 mod drivers;
 mod errors;
 mod events;
@@ -10,10 +15,13 @@ mod host;
 mod inspection;
 mod journal;
 mod locks;
+mod management;
+mod matrix;
 mod microversions;
 mod nodes;
 mod openapi;
 mod patch;
+mod portgroups;
 mod ports;
 mod provision;
 mod recipes;
@@ -21,3 +29,5 @@ mod requests;
 mod rules;
 mod shown;
 mod versions;
+mod vifs;
+mod volumes;
