@@ -48,13 +48,14 @@ impl Paging {
         }
     }
 
-    fn items(&self) -> usize {
-        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    /// Whether so many items are a whole page, so that there may be more.
+    pub(crate) fn is_full(&self, items: usize) -> bool {
+        items >= usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
     /// The marker of the next page, if there is one: the last of `found` when the page is full.
     pub(crate) fn marker_after<T>(&self, found: &[T], uuid: impl Fn(&T) -> String) -> Option<String> {
-        found.last().filter(|_| found.len() >= self.items()).map(uuid)
+        found.last().filter(|_| self.is_full(found.len())).map(uuid)
     }
 
     /// The collection's document, with a link to the page that begins after `marker`.
@@ -62,15 +63,20 @@ impl Paging {
         let mut document = Map::new();
         document.insert(key.into(), Value::Array(items));
         if let Some(marker) = marker {
-            let mut query = vec![("sort_key", self.sort_key.clone())];
-            query.push(("sort_dir", if self.descending { "desc" } else { "asc" }.into()));
-            query.extend(self.repeated.iter().cloned());
-            query.push(("limit", self.limit.to_string()));
-            query.push(("marker", marker));
-            let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-            document.insert("next".into(), format!("{}/v1/{path}?{}", call.base, query.join("&")).into());
+            document.insert("next".into(), self.next(call, path, marker).into());
         }
         Value::Object(document)
+    }
+
+    /// The link to the page that begins after `marker`.
+    pub(crate) fn next(&self, call: &Call, path: &str, marker: String) -> String {
+        let mut query = vec![("sort_key", self.sort_key.clone())];
+        query.push(("sort_dir", if self.descending { "desc" } else { "asc" }.into()));
+        query.extend(self.repeated.iter().cloned());
+        query.push(("limit", self.limit.to_string()));
+        query.push(("marker", marker));
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+        format!("{}/v1/{path}?{}", call.base, query.join("&"))
     }
 }
 

@@ -4,6 +4,8 @@
 //! additions of `security.md`: anything that ends in `_key` or `_pass`. What is secret in a URL, its account and its query
 //! (a signature, say), is replaced wherever the URL stands.
 
+use serde::ser::{SerializeMap as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::Map;
@@ -89,6 +91,61 @@ pub fn masked_instance_info(map: &Map) -> Map {
     shown
 }
 
+/// A map that is written as [`masked`] gives it, or as [`masked_instance_info`] does, without a copy of it.
+#[derive(Clone, Copy)]
+pub struct Masked<'a> {
+    map: &'a Map,
+    instance_info: bool,
+}
+
+impl<'a> Masked<'a> {
+    /// As [`masked`].
+    pub fn new(map: &'a Map) -> Self {
+        Self { map, instance_info: false }
+    }
+
+    /// As [`masked_instance_info`].
+    pub fn instance_info(map: &'a Map) -> Self {
+        Self { map, instance_info: true }
+    }
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.map.len()))?;
+        for (key, value) in self.map {
+            if is_secret(key) || self.instance_info && key == "image_url" {
+                map.serialize_entry(key, &hidden(value))?;
+            } else {
+                map.serialize_entry(key, &MaskedValue(value))?;
+            }
+        }
+        map.end()
+    }
+}
+
+struct MaskedValue<'a>(&'a Value);
+
+impl Serialize for MaskedValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(map) => Masked::new(map).serialize(serializer),
+            Value::Array(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&MaskedValue(item))?;
+                }
+                list.end()
+            }
+            Value::String(text) => match masked_url(text) {
+                Some(masked) => serializer.serialize_str(&masked),
+                None => serializer.serialize_str(text),
+            },
+            other => other.serialize(serializer),
+        }
+    }
+}
+
 /// Puts stored secrets back where a changed copy still says [`MASK`], or shows a URL as [`masked_url`] does: a client that
 /// sends back what it was shown keeps the secret (Ironic stores the asterisks).
 pub fn restore(changed: &mut Map, stored: &Map) {
@@ -134,6 +191,7 @@ mod tests {
                 "nested": {"list": [{"API_Token": MASK}], "snmp_auth_key": MASK}, "empty_secret": "", "none_secret": null
             })
         );
+        assert_eq!(serde_json::to_value(Masked::new(&stored)).ok(), Some(Value::Object(shown.clone())));
         shown.insert("redfish_username".into(), "root".into());
         restore(&mut shown, &stored);
         assert_eq!(shown["redfish_password"], "hunter2");
@@ -164,6 +222,11 @@ mod tests {
         };
         let mut shown = masked(&stored);
         assert_eq!(shown["list"], json!(["http://******@h/"]));
+        assert_eq!(serde_json::to_value(Masked::new(&stored)).ok(), Some(Value::Object(shown.clone())));
+        for image_url in [json!("http://h/a"), json!(""), Value::Null, json!({"a": 1})] {
+            let info = Map::from_iter([("image_url".to_owned(), image_url), ("a_url".to_owned(), json!("http://h/a"))]);
+            assert_eq!(serde_json::to_value(Masked::instance_info(&info)).ok(), Some(Value::Object(masked_instance_info(&info))));
+        }
         shown.insert("deploy_iso".into(), "http://other/iso".into());
         restore(&mut shown, &stored);
         assert_eq!((&shown["image_source"], &shown["list"]), (&stored["image_source"], &stored["list"]));

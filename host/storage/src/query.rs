@@ -198,12 +198,16 @@ impl Page<'_> {
             None | Some("id") => None,
             Some(key) => Some(self.keys.iter().find(|(name, _)| *name == key).ok_or_else(|| StoreError::UnknownSortKey(key.to_owned()))?),
         };
-        let value = |row: &str| match by {
-            Some((column, "")) => format!("{row}.{column}"),
-            Some((column, nothing)) => format!("COALESCE({row}.{column}, {nothing})"),
-            None => format!("{row}.id"),
-        };
         let (direction, beyond) = if self.descending { ("DESC", "<") } else { ("ASC", ">") };
+        let Some((column, nothing)) = by else {
+            if let Some(marker) = self.marker {
+                query.push(format!(" AND n.id {beyond} (SELECT m.id FROM {} m WHERE m.uuid = ", self.table)).push_bind(marker).push(")");
+            }
+            query.push(format!(" ORDER BY n.id {direction} LIMIT "));
+            query.push_bind(i64::from(self.limit.unwrap_or(DEFAULT_LIMIT)));
+            return Ok(());
+        };
+        let value = |row: &str| if nothing.is_empty() { format!("{row}.{column}") } else { format!("COALESCE({row}.{column}, {nothing})") };
         if let Some(marker) = self.marker {
             query.push(format!(" AND ({}, n.id) {beyond} (SELECT {}, m.id FROM {} m WHERE m.uuid = ", value("n"), value("m"), self.table));
             query.push_bind(marker).push(")");

@@ -147,7 +147,7 @@ pub(crate) fn shown(call: &Call, node: &Node, only: Option<&[&str]>) -> Result<M
             "driver_info" => Value::Object(mask::masked(&node.driver_info)),
             "driver_internal_info" => Value::Object(mask::masked(&node.driver_internal_info)),
             "instance_info" => Value::Object(mask::masked_instance_info(&node.instance_info)),
-            "provision_state" => provision_state(call, node.provision_state),
+            "provision_state" => provision_state(call.version.0, node.provision_state),
             "provision_updated_at" => moment(node.provision_updated_at),
             "created_at" => moment(Some(node.created_at)),
             "updated_at" => moment(node.updated_at),
@@ -169,10 +169,10 @@ pub(crate) fn states(call: &Call, node: &Node) -> Result<Map, Fault> {
 }
 
 /// Old versions know neither `available` nor `inspect wait`.
-fn provision_state(call: &Call, state: ProvisionState) -> Value {
+pub(crate) fn provision_state(version: u16, state: ProvisionState) -> Value {
     match state {
-        ProvisionState::Available if call.version.0 < 2 => Value::Null,
-        ProvisionState::InspectWait if call.version.0 < 39 => json!(ProvisionState::Inspecting.as_str()),
+        ProvisionState::Available if version < 2 => Value::Null,
+        ProvisionState::InspectWait if version < 39 => json!(ProvisionState::Inspecting.as_str()),
         state => json!(state.as_str()),
     }
 }

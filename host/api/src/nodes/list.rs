@@ -1,17 +1,25 @@
 //! `GET` of nodes: lists, details and one.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::extract::Path;
 use axum::response::Response;
 use serde_json::Value;
-use wrought_domain::{Map, Node, NodeId, ProvisionState};
-use wrought_storage::{NodeFilter, NodeQuery};
+use wrought_domain::{NodeId, ProvisionState};
+use wrought_storage::{COLUMNS, Mark, NodeFilter, NodeQuery, NodeRef, Revision};
 
 use crate::args::{Args, brief, uuid};
-use crate::call::{Call, ok};
+use crate::call::Call;
 use crate::errors::Fault;
-use crate::fields::{check_wanted, keep};
-use crate::nodes::fields::{BRIEF, FIELDS, shown};
+use crate::fields::check_wanted;
+use crate::nodes::fields::{BRIEF, FIELDS};
+use crate::nodes::page;
+use crate::nodes::rendered::{Plan, Rendered};
 use crate::paging::Paging;
+
+/// Documents that are opened before others get their turn.
+const AT_ONCE: usize = 100;
 
 /// `GET /v1/nodes`.
 pub(crate) async fn list(call: Call) -> Result<Response, Fault> {
@@ -35,6 +43,22 @@ pub(crate) async fn detail(call: Call) -> Result<Response, Fault> {
     page(&call, args, true, "nodes/detail", None).await
 }
 
+/// `GET /v1/chassis/{chassis}/nodes`.
+pub(crate) async fn of_chassis(call: &Call, chassis: uuid::Uuid, detail_path: bool) -> Result<Response, Fault> {
+    let mut args = call.query();
+    let detail = args.boolean("detail")?;
+    if detail.is_some() {
+        call.accept(43)?;
+    }
+    let detailed = detail_path || detail == Some(true);
+    if detailed && args.has("fields") {
+        return Err(Fault::invalid("Can't fetch a subset of fields with 'detail' set"));
+    }
+    let path = format!("chassis/{chassis}/nodes{}", if detail_path { "/detail" } else { "" });
+    let args = args.with(serde_json::Map::from_iter([("chassis_uuid".to_owned(), Value::from(chassis.to_string()))]));
+    page(call, args, detailed, &path, detail).await
+}
+
 async fn page(call: &Call, mut args: Args, detail: bool, path: &str, repeat_detail: Option<bool>) -> Result<Response, Fault> {
     let mut paging = Paging::take(call, &mut args, "id")?;
     paging.repeat("detail", repeat_detail);
@@ -49,27 +73,49 @@ async fn page(call: &Call, mut args: Args, detail: bool, path: &str, repeat_deta
         sort_key: (paging.sort_key != "id").then(|| paging.sort_key.clone()),
         descending: paging.descending,
     };
-    let nodes = call.api.service.store().nodes(&call.who, &query).await?;
-    let last = paging.marker_after(&nodes, |node| node.uuid.to_string());
-    let items: Result<Vec<Value>, Fault> =
-        nodes.iter().map(|node| item(call, node, detail, wanted.as_deref()).map(Value::Object)).collect();
-    Ok(ok(paging.document(call, "nodes", path, items?, last)))
+    let plan = plan(call, detail, wanted.as_deref());
+    let (nodes, full) = nodes(call, &query, &plan).await?;
+    let next = nodes.last().filter(|_| full).map(|last| paging.next(call, path, last.uuid.to_string()));
+    Ok(page::answer(plan, nodes, next.as_deref()))
 }
 
-fn item(call: &Call, node: &Node, detail: bool, wanted: Option<&[String]>) -> Result<Map, Fault> {
+/// What is shown of each node.
+fn plan(call: &Call, detail: bool, wanted: Option<&[String]>) -> Plan {
     match wanted {
-        Some(wanted) => {
-            let mut node = shown(call, node, None)?;
-            keep(&mut node, wanted);
-            Ok(node)
-        }
-        None if detail => shown(call, node, None),
-        None => {
-            let mut brief = BRIEF.to_vec();
-            brief.push("links");
-            shown(call, node, Some(&brief))
+        Some(wanted) => Plan::new(call, |field| wanted.iter().any(|wanted| wanted == field)),
+        None => Plan::new(call, |field| if detail { true } else { BRIEF.contains(&field) }),
+    }
+}
+
+/// The nodes of a page as text, and whether there may be more.
+async fn nodes(call: &Call, query: &NodeQuery, plan: &Plan) -> Result<(Vec<Arc<Rendered>>, bool), Fault> {
+    let (store, host) = (call.api.service.store(), call.api.service.host());
+    let full = |count: usize| query.limit.is_some_and(|limit| u32::try_from(count).is_ok_and(|count| count >= limit));
+    let columns: Vec<&str> = plan.names().collect();
+    // What columns tell of nodes needs no document.
+    if columns.iter().all(|field| COLUMNS.contains(field)) {
+        let nodes = store.nodes_by_columns(&call.who, query, &columns).await?;
+        let unmarked = Mark { row: 0, revision: Revision(0) };
+        let rendered = nodes.iter().map(|node| Ok(Arc::new(Rendered::of(unmarked, node, host, Some(plan))?)));
+        return Ok((rendered.collect::<Result<_, Fault>>()?, full(nodes.len())));
+    }
+    let marks = store.peek_nodes(&call.who, query).await?;
+    let mut found = call.api.nodes.of(&marks);
+    let missing: Vec<i64> = marks.iter().zip(&found).filter(|(_, node)| node.is_none()).map(|(mark, _)| mark.row).collect();
+    if !missing.is_empty() {
+        let places: HashMap<i64, usize> = marks.iter().enumerate().map(|(place, mark)| (mark.row, place)).collect();
+        for some in missing.chunks(AT_ONCE) {
+            for (mark, node) in store.nodes_of_rows(&call.who, some).await? {
+                let node = Arc::new(Rendered::of(mark, &node, host, None)?);
+                call.api.nodes.keep(&node);
+                if let Some(place) = places.get(&mark.row).and_then(|place| found.get_mut(*place)) {
+                    *place = Some(node);
+                }
+            }
         }
     }
+    // One that is gone by now is not there.
+    Ok((found.into_iter().flatten().collect(), full(marks.len())))
 }
 
 fn wanted(call: &Call, args: &mut Args) -> Result<Option<Vec<String>>, Fault> {
@@ -145,6 +191,22 @@ pub(crate) async fn show(Path(ident): Path<String>, call: Call) -> Result<Respon
     let mut args = call.query();
     let wanted = wanted(&call, &mut args)?;
     args.done()?;
-    let node = call.node(&ident).await?.value;
-    Ok(ok(Value::Object(item(&call, &node, true, wanted.as_deref())?)))
+    let asked = call.node_ref(&ident)?;
+    let known = match &asked {
+        NodeRef::Uuid(id) => call.api.nodes.find(*id),
+        NodeRef::Name(_) => None,
+    };
+    let found = call.api.service.store().peek_node(&call.who, &asked, known.as_ref().map(|known| known.mark)).await?;
+    let (mark, node) = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident.as_str()))))?;
+    let node = match (node, known) {
+        (None, Some(known)) => known,
+        (node, _) => {
+            let node = node.ok_or_else(|| Fault::no_node(&ident))?;
+            let node = Arc::new(Rendered::of(mark, &node, call.api.service.host(), None)?);
+            call.api.nodes.keep(&node);
+            node
+        }
+    };
+    call.check_parties(node.owner.as_deref(), node.lessee.as_deref())?;
+    Ok(page::one(&plan(&call, true, wanted.as_deref()), &node))
 }
