@@ -12,15 +12,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use wrought_domain::{DriverError, Map, Node, NodeId, Principal, mask};
 use wrought_drivers::contract::agent::StepKind;
-use wrought_engine::Event;
 use wrought_hardware::agent::check_callback_url;
 use wrought_storage::{AgentSession, NodeRef};
 
-use crate::conductor::{Conductor, HandleError};
+use crate::conductor::Conductor;
 use crate::contacts::Contact;
 use crate::convert;
 use crate::secrets::without_image_secrets;
-use crate::seen::Seen;
 use crate::{Heartbeat, Lookup, Refusal};
 
 /// Bytes of a certificate.
@@ -163,23 +161,24 @@ impl Conductor {
             return Err(Refusal::Invalid("Invalid or missing addresses: give MAC addresses or node_uuid".into()));
         }
         let not_found = || Refusal::NotFound("Node could not be found.".into());
-        let id = match node {
-            Some(node) => node,
-            None => match self.0.store.nodes_with_addresses(&addresses).await.map_err(convert::refusal)?.as_slice() {
-                [one] => *one,
-                _ => return Err(not_found()),
-            },
+        let store = &self.0.store;
+        let found = match node {
+            Some(node) => store.node(&Principal::agent(), &NodeRef::Uuid(node)).await,
+            None => store.node_with_addresses(&addresses).await,
         };
-        let allowed = async || -> Result<Option<Node>, Refusal> {
-            let stored = self.0.store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
-            Ok(stored.map(|stored| stored.value).filter(|node| node.provision_state.allows_lookup()))
-        };
-        allowed().await?.ok_or_else(not_found)?;
-        // Two lookups of one node at once must not both get a token, and none is made for an operation that has just ended.
-        let gate = self.gate(id);
-        let _inside = gate.lock().await;
-        let node = allowed().await?.ok_or_else(not_found)?;
-        let token = self.token_for(id).await?;
+        let allowed = |node: &Node| node.provision_state.allows_lookup();
+        let mut node = found.map_err(convert::refusal)?.map(|stored| stored.value).filter(allowed).ok_or_else(not_found)?;
+        let id = node.uuid;
+        // Whoever was heard with a token, or was given one by this process, asks in vain: that much is known without the store.
+        let mut token = None;
+        if self.0.agents.session(id).is_none() {
+            // Two lookups of one node at once must not both get a token, and none is made for an operation that has just ended.
+            let gate = self.gate(id);
+            let _inside = gate.lock().await;
+            let now = store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
+            node = now.map(|stored| stored.value).filter(allowed).ok_or_else(not_found)?;
+            token = self.token_for(id).await?;
+        }
         self.0.contacts.note(id, Contact::Lookup, self.now());
         tracing::info!(node = %id, %peer, new = token.is_some(), "agent lookup");
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
@@ -243,12 +242,13 @@ impl Conductor {
     /// URL or certificate other than the session's.
     pub async fn heartbeat(&self, node: NodeId, beat: Heartbeat) -> Result<(), Refusal> {
         let invalid = |text: &str| Refusal::Invalid(text.to_owned());
-        if self.0.store.node(&Principal::agent(), &NodeRef::Uuid(node)).await.map_err(convert::refusal)?.is_none() {
-            return Err(Refusal::NotFound(format!("Node {node} could not be found.")));
-        }
         let gate = self.gate(node);
         let inside = gate.lock().await;
         let session = self.agent_session(node).await.map_err(|error| Refusal::Internal(error.message))?;
+        // A session is that of a node, so only without one it is asked whether there is a node.
+        if session.is_none() && self.0.store.node(&Principal::agent(), &NodeRef::Uuid(node)).await.map_err(convert::refusal)?.is_none() {
+            return Err(Refusal::NotFound(format!("Node {node} could not be found.")));
+        }
         let bad_token = || invalid("Invalid or missing agent token received.");
         let given = beat.agent_token.as_deref().ok_or_else(bad_token)?;
         let session = session.filter(|session| same_secret(&session.token, given)).ok_or_else(bad_token)?;
@@ -270,13 +270,7 @@ impl Conductor {
         self.heard(node, session, beat, version.chars().take(64).collect()).await?;
         self.0.contacts.note(node, Contact::Heartbeat, self.now());
         drop(inside);
-        let this = self.clone();
-        self.spawn(async move {
-            match this.try_handle(node, None, Event::Heartbeat, Seen::default()).await {
-                Ok(()) | Err(HandleError::Impossible(_)) => {}
-                Err(error) => tracing::warn!(%node, %error, "a heartbeat could not be handled"),
-            }
-        });
+        self.heard_from(node);
         Ok(())
     }
 
