@@ -9,6 +9,7 @@ impl VendorPassthru for Fake {
     fn methods() -> Vec<Method> {
         vec![
             Method::new("first_method", &["POST"], "Notes `bar` with the node's driver, as an operation.").with_effects(),
+            Method::new("second_method", &["POST"], "Says whether `bar` is `kazoo`, as an operation, in the log.").with_effects(),
             Method::new("third_method_sync", &["POST"], "Whether `bar` is `meow`, answered at once."),
             Method::new("fourth_method_shared_lock", &["POST"], "Whether `bar` is `woof`, answered at once."),
             Method::new("what_was_noted", &["GET"], "What `first_method` has noted."),
@@ -21,6 +22,10 @@ impl VendorPassthru for Fake {
         let answer = match method.as_str() {
             "first_method" => {
                 state::set(state::Scope::Node, "bar", bar()?)?;
+                Value::Null
+            }
+            "second_method" => {
+                wrought_sdk::info!("second_method: {}", bar()? == "kazoo");
                 Value::Null
             }
             "third_method_sync" => json!(bar()? == "meow"),

@@ -29,7 +29,7 @@ async fn another_method_is_answered_405_with_what_is_allowed() {
         ("PUT", "/v1/nodes/n", vec!["GET", "PATCH", "DELETE"]),
         ("POST", "/v1/drivers", vec!["GET"]),
         ("GET", "/v1/nodes/n/states/provision", vec!["PUT"]),
-        ("POST", "/v1/allocations", vec!["GET"]),
+        ("PUT", "/v1/allocations", vec!["GET", "POST"]),
         ("PUT", "/v1/runbooks/x", vec!["GET", "PATCH", "DELETE"]),
     ] {
         let reply = host.call(method, path, NEWEST, Value::Null).await.expect(405);
