@@ -9,7 +9,6 @@ use http::request::Parts;
 use http::{Extensions, HeaderName, StatusCode, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
-use uuid::Uuid;
 use wrought_domain::json::{TooMuch, bounded};
 use wrought_domain::{Map, Node, Principal};
 use wrought_storage::{NodeRef, Stored};
@@ -29,7 +28,7 @@ use crate::versions::Version;
 const MAX_VALUES: usize = 200_000;
 
 /// Since when nodes have names.
-const NAMES: u16 = 5;
+pub(crate) const NAMES: u16 = 5;
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
 
@@ -56,16 +55,7 @@ impl FromRequest<Api> for Call {
         let base = base(&api.config, &parts.headers, &parts.extensions);
         let peer = peer(&parts);
         let query = query(&parts.uri)?;
-        let limit = match parts.uri.path() {
-            path if path.ends_with("/states/provision") => api.config.max_provision_body_bytes,
-            _ => api.config.max_body_bytes,
-        };
-        let body = read(body, limit).await.map_err(|refused| match refused {
-            Unread::TooLong => {
-                Fault::limit(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is too large: at most {limit} bytes are accepted."))
-            }
-            Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
-        })?;
+        let body = whole(body, parts.uri.path(), &api.config).await?;
         if !body.is_empty() {
             check_type(&parts.headers)?;
         }
@@ -103,6 +93,20 @@ fn check_type(headers: &http::HeaderMap) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::routing(415, "The request body must be JSON: send it with Content-Type: application/json."))
+}
+
+/// The body of a request to this path.
+///
+/// # Errors
+/// 413 when it is longer than the path allows, 400 when it ends early.
+pub(crate) async fn whole(body: Body, path: &str, config: &ApiConfig) -> Result<Bytes, Fault> {
+    let limit = if path.ends_with("/states/provision") { config.max_provision_body_bytes } else { config.max_body_bytes };
+    read(body, limit).await.map_err(|refused| match refused {
+        Unread::TooLong => {
+            Fault::limit(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is too large: at most {limit} bytes are accepted."))
+        }
+        Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
+    })
 }
 
 /// Why a body was not read.
@@ -204,15 +208,23 @@ impl Call {
         if self.version.0 >= minor { Ok(()) } else { Err(Fault::not_acceptable()) }
     }
 
+    /// What a path calls a node by.
+    ///
+    /// # Errors
+    /// 404 for a name in a version that does not know names.
+    pub(crate) fn node_ref(&self, ident: &str) -> Result<NodeRef, Fault> {
+        match NodeRef::parse(ident) {
+            NodeRef::Name(_) if self.version.0 < NAMES => Err(Fault::no_node(brief(&Value::from(ident)))),
+            known => Ok(known),
+        }
+    }
+
     /// The node that a path names.
     ///
     /// # Errors
     /// 404 when there is none or the caller does not see it, 403 when it may not do this with it.
     pub(crate) async fn node(&self, ident: &str) -> Result<Stored<Node>, Fault> {
-        if self.version.0 < NAMES && Uuid::parse_str(ident).is_err() {
-            return Err(Fault::no_node(brief(&Value::from(ident))));
-        }
-        let found = self.api.service.store().node(&self.who, &NodeRef::parse(ident)).await?.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
+        let found = self.api.service.store().node(&self.who, &self.node_ref(ident)?).await?.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
         self.check(&found.value)?;
         Ok(found)
     }

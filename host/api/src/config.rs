@@ -91,6 +91,8 @@ pub struct ApiConfig {
     pub max_provision_body_bytes: usize,
     /// The longest body in which an agent posts what an inspection found, in bytes; 16 MiB at most.
     pub max_inspection_body_bytes: usize,
+    /// Milliseconds that a change waits for an operation that holds its node, before it is answered 409; 0 for not at all.
+    pub node_locked_patience_ms: u32,
     /// How deep a JSON body may be nested.
     pub max_json_depth: usize,
 }
@@ -119,6 +121,7 @@ impl Default for ApiConfig {
             max_body_bytes: 1024 * 1024,
             max_provision_body_bytes: 64 * 1024 * 1024,
             max_inspection_body_bytes: wrought_inspection::MAX_BODY,
+            node_locked_patience_ms: 3000,
             max_json_depth: 25,
         }
     }

@@ -15,12 +15,16 @@ use wrought_conductor::Refusal;
 use wrought_domain::{NodeId, PartError};
 use wrought_storage::StoreError;
 
+use crate::patience::Passing;
+
 /// An error answer.
 #[derive(Debug)]
 pub(crate) struct Fault {
     status: StatusCode,
     form: Form,
     text: String,
+    /// It would be another answer a moment later: an operation held the node, or somebody else changed it in between.
+    passing: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,7 @@ enum Form {
 
 impl Fault {
     fn controller(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, form: Form::Controller, text: text.into() }
+        Self { status, form: Form::Controller, text: text.into(), passing: false }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -82,7 +86,7 @@ impl Fault {
     /// An error of routing or of version negotiation.
     pub(crate) fn routing(status: u16, text: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { status, form: Form::Routing, text: text.into() }
+        Self { status, form: Form::Routing, text: text.into(), passing: false }
     }
 
     /// 404 for a path that does not exist, or not yet in the requested version.
@@ -92,7 +96,7 @@ impl Fault {
 
     /// 400 or 413: the body breaks a limit.
     pub(crate) fn limit(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, form: Form::Limit, text: text.into() }
+        Self { status, form: Form::Limit, text: text.into(), passing: false }
     }
 
     /// 500; the details go to the log only.
@@ -105,7 +109,8 @@ impl Fault {
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::controller(status, refusal.to_string())
+        let passing = matches!(refusal, Refusal::Locked { .. });
+        Self { passing, ..Self::controller(status, refusal.to_string()) }
     }
 }
 
@@ -121,7 +126,8 @@ impl From<StoreError> for Fault {
             StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             other => return Self::internal("the store failed for the API", other),
         };
-        Self::controller(status, sentence(&error.to_string()))
+        let passing = matches!(error, StoreError::Stale { .. });
+        Self { passing, ..Self::controller(status, sentence(&error.to_string())) }
     }
 }
 
@@ -177,6 +183,9 @@ impl IntoResponse for Fault {
         };
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.passing {
+            response.extensions_mut().insert(Passing);
+        }
         response
     }
 }

@@ -30,6 +30,7 @@ pub mod openapi;
 mod paging;
 mod parts;
 mod patching;
+mod patience;
 mod portgroups;
 mod ports;
 mod recipes;
@@ -129,8 +130,9 @@ fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig, door: au
         .into_router()
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
-        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
         .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn_with_state(api.clone(), patience::wait_for_node))
+        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
         .layer(from_fn_with_state(api.clone(), middleware::around))
         .with_state(api);
     // The path is rewritten outside of the router: its own layers run after it has matched.
