@@ -98,8 +98,7 @@ pub(crate) fn wanted(call: &Call, args: &mut Args) -> Result<Option<Vec<String>>
 
 /// The one that a path names.
 async fn find(call: &Call, ident: &str) -> Result<Allocation, Fault> {
-    // The suffix that Ironic takes off names in paths.
-    let ident = ident.strip_suffix(".json").unwrap_or(ident);
+    let ident = call.plain(ident);
     let found = call.api.service.store().allocation(&call.who, ident).await?;
     found.ok_or_else(|| Fault::not_found(format!("Allocation {} could not be found.", brief(&Value::from(ident)))))
 }

@@ -27,6 +27,8 @@ use crate::versions::Version;
 /// Values that a body may consist of: they take many times the memory of the few bytes that each may have.
 const MAX_VALUES: usize = 200_000;
 
+/// Until when `.json` at the end of a path means nothing.
+const SUFFIXED: u16 = 90;
 /// Since when nodes have names.
 pub(crate) const NAMES: u16 = 5;
 /// The longest query, in bytes.
@@ -219,12 +221,22 @@ impl Call {
         }
     }
 
+    /// What a path names, without the `.json` that older versions take off.
+    pub(crate) fn plain<'i>(&self, ident: &'i str) -> &'i str {
+        ident.strip_suffix(".json").filter(|_| self.version.0 <= SUFFIXED).unwrap_or(ident)
+    }
+
     /// The node that a path names.
     ///
     /// # Errors
     /// 404 when there is none or the caller does not see it, 403 when it may not do this with it.
     pub(crate) async fn node(&self, ident: &str) -> Result<Stored<Node>, Fault> {
-        let found = self.api.service.store().node(&self.who, &self.node_ref(ident)?).await?.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
+        let store = self.api.service.store();
+        let mut found = store.node(&self.who, &self.node_ref(ident)?).await?;
+        if found.is_none() && self.plain(ident) != ident {
+            found = store.node(&self.who, &self.node_ref(self.plain(ident))?).await?;
+        }
+        let found = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
         self.check(&found.value)?;
         Ok(found)
     }

@@ -115,15 +115,13 @@ fn without_secrets(rule: &Rule) -> Rule {
     Rule { conditions: clauses(&rule.conditions), actions: clauses(&rule.actions), ..rule.clone() }
 }
 
-/// Clauses as Ironic shows them: a loop always with an action, with a condition where there is one.
+/// Clauses as Ironic shows them.
 fn clauses(all: &[Clause], actions: bool) -> Value {
     let shown = |clause: &Clause| {
         let mut shown = json!({"op": clause.op, "args": clause.args});
         if let Some(map) = shown.as_object_mut() {
-            match &clause.over {
-                Some(over) => drop(map.insert("loop".into(), over.clone())),
-                None if actions => drop(map.insert("loop".into(), json!([]))),
-                None => {}
+            if let Some(over) = &clause.over {
+                map.insert("loop".into(), over.clone());
             }
             if let Some(multiple) =
                 clause.multiple.or(clause.over.as_ref().filter(|_| !actions).map(|_| wrought_inspection::rules::Multiple::Any))
@@ -204,7 +202,7 @@ async fn list(call: Call) -> Result<Response, Fault> {
 
 async fn find(call: &Call, ident: &str) -> Result<Rule, Fault> {
     let gone = || Fault::not_found(format!("Inspection rule {} could not be found.", brief(&Value::from(ident))));
-    let uuid = Uuid::parse_str(ident.strip_suffix(".json").unwrap_or(ident)).map_err(|_| gone())?;
+    let uuid = Uuid::parse_str(ident).map_err(|_| gone())?;
     call.api.service.store().inspection_rule(uuid).await?.ok_or_else(gone)
 }
 

@@ -18,6 +18,7 @@ use crate::access::{self, Access};
 use crate::auth::{Denied, Origin};
 use crate::call::base;
 use crate::errors::Fault;
+use crate::openapi;
 use crate::versions::{self, MAX, MIN, Version};
 use crate::wrought_drivers::{self, Refused};
 
@@ -34,6 +35,8 @@ pub(crate) fn normalise(mut request: Request) -> Request {
     let trimmed = path.strip_suffix('/').unwrap_or(path);
     let first = trimmed.trim_start_matches('/').split('/').next().unwrap_or_default();
     let is_version = first.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let nodes_first = node_first(trimmed);
+    let trimmed = nodes_first.as_deref().unwrap_or(trimmed);
     let path = match trimmed {
         "" => "/".to_owned(),
         known if is_version || matches!(first, "wrought" | "metrics" | "openapi.json") => known.to_owned(),
@@ -51,6 +54,17 @@ pub(crate) fn normalise(mut request: Request) -> Request {
         }
     }
     request
+}
+
+/// What Ironic serves below `/v1/nodes/` with the node at the end as well.
+const NODE_LAST: &[&str] = &["states/console", "states", "management/boot_device/supported", "management/boot_device", "maintenance"];
+
+/// The path with the node before what is asked of it: `/v1/nodes/states/console/n1` is `/v1/nodes/n1/states/console`.
+fn node_first(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/v1").unwrap_or(path).strip_prefix("/nodes/")?;
+    let of_node = |what: &str| rest.strip_prefix(what)?.strip_prefix('/').filter(|node| !node.is_empty() && !node.contains('/'));
+    let what = NODE_LAST.iter().copied().find(|what| of_node(what).is_some())?;
+    Some(format!("/v1/nodes/{}/{what}", of_node(what)?))
 }
 
 /// Gives the request an id, a principal and a version, and the answer Ironic's headers; those of versions only for callers who are let in.
@@ -115,8 +129,10 @@ async fn versioned(api: &Api, id: &str, wrought: bool, mut request: Request, nex
         Ok(version) => {
             request.extensions_mut().insert(version);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let global = global_id(request.headers()).map(str::to_owned);
             let response = admit(api, request, next).await;
-            log(id, &method, &path, version, &response);
+            let status = response.status().as_u16();
+            tracing::debug!(request = id, global, %method, path, %version, status, "answered");
             (version, response)
         }
         Err(refused) => (MIN, refused.into_response()),
@@ -148,6 +164,10 @@ async fn admit(api: &Api, mut request: Request, next: Next) -> Response {
 /// Ironic's handlers look at the node themselves when they have found it ([`crate::call::Call::node`]); Wrought's own do not.
 async fn check(api: &Api, access: Access, who: &Principal, request: &mut Request) -> Result<(), Fault> {
     access.check(who)?;
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    if matched.starts_with("/wrought") {
+        openapi::check_query(request.method(), matched, request.uri())?;
+    }
     if who.project.is_none() || !matches!(access, Access::Node(_)) || !request.uri().path().starts_with("/wrought") {
         return Ok(());
     }
@@ -165,9 +185,10 @@ fn refuse(request: &Request, refused: Fault) -> Response {
     refused.into_response()
 }
 
-fn log(id: &str, method: &Method, path: &str, version: Version, response: &Response) {
-    let status = response.status().as_u16();
-    tracing::debug!(request = id, %method, path, %version, status, "answered");
+/// The id that a request has among all services that it passed: a UUID after `req-`.
+fn global_id(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(REQUEST_ID)?.to_str().ok()?;
+    given.strip_prefix("req-").filter(|id| id.len() == 36 && Uuid::parse_str(id).is_ok()).map(|_| given)
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -203,9 +224,15 @@ pub(crate) fn is_text(path: &str) -> bool {
 }
 
 /// 405; the router adds `Allow`.
-pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri, request: Request) -> Response {
     if uri.path().starts_with("/wrought") {
         return wrought_drivers::method_not_allowed(&method);
+    }
+    // A resource that is newer than the request is not there at all.
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let version = request.extensions().get::<Version>().copied().unwrap_or(MAX);
+    if matched.and_then(openapi::since).is_some_and(|since| since > version.0) {
+        return no_such_path(&uri);
     }
     Fault::routing(405, format!("The method {method} is not allowed for this resource.")).into_response()
 }

@@ -10,7 +10,7 @@ use wrought_domain::{Map, Node, NodeId};
 use wrought_storage::{NodeRef, Part, PartQuery, Reserved};
 
 use crate::args::{Args, brief, missing, uuid};
-use crate::call::{Call, created, no_content, ok};
+use crate::call::{Call, NAMES, created, no_content, ok};
 use crate::errors::Fault;
 use crate::fields::{Field, check_wanted, checked_body, find as field_of, keep};
 use crate::nodes::fields::moment;
@@ -183,6 +183,9 @@ pub(crate) async fn page<P: Shown>(call: &Call, scope: Scope) -> Result<Response
     }
     args.done()?;
     if let Some(ident) = node {
+        if Uuid::parse_str(&ident).is_err() {
+            call.accept(NAMES)?;
+        }
         let named = call.node(&ident).await?.value.uuid;
         if query.node.is_some_and(|other| other != named) {
             return Err(Fault::invalid("The filters node and node_uuid name different nodes."));
@@ -227,18 +230,21 @@ pub(crate) fn checked_mac(text: &str) -> Result<String, Fault> {
     mac(text).ok_or_else(|| Fault::invalid(format!("Expected a MAC address but received {}.", brief(&Value::from(text)))))
 }
 
+fn not_a_uuid(ident: &str) -> Fault {
+    Fault::invalid(format!("Expected a UUID but received {}.", brief(&Value::from(ident))))
+}
+
 /// The one that a path names, if the caller sees its node.
 ///
 /// # Errors
 /// 404.
 pub(crate) async fn find<P: Shown>(call: &Call, ident: &str) -> Result<P, Fault> {
-    // The suffix that Ironic takes off names in paths.
-    let ident = ident.strip_suffix(".json").unwrap_or(ident);
+    let ident = call.plain(ident);
     let store = call.api.service.store();
     let found = match Uuid::parse_str(ident) {
         Ok(uuid) => store.part(&call.who, uuid).await?,
         Err(_) if P::NAMED_SINCE.is_some_and(|since| since <= call.version.0) => store.named_part(&call.who, ident).await?,
-        Err(_) => None,
+        Err(_) => return Err(not_a_uuid(ident)),
     };
     found.ok_or_else(|| Fault::not_found(format!("{} {} could not be found.", P::ONE, brief(&Value::from(ident)))))
 }

@@ -80,8 +80,7 @@ pub(crate) async fn page<R: Kept>(call: &Call) -> Result<Response, Fault> {
 
 /// The one that a path names.
 pub(crate) async fn find<R: Kept>(call: &Call, who: &Principal, ident: &str) -> Result<R, Fault> {
-    // The suffix that Ironic takes off names in paths.
-    let ident = ident.strip_suffix(".json").unwrap_or(ident);
+    let ident = call.plain(ident);
     let found = call.api.service.store().recipe(who, ident).await?;
     found.ok_or_else(|| Fault::not_found(format!("{} {} could not be found.", R::ONE, brief(&Value::from(ident)))))
 }

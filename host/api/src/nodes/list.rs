@@ -21,6 +21,9 @@ use crate::paging::Paging;
 /// Documents that are opened before others get their turn.
 const AT_ONCE: usize = 100;
 
+/// What Ironic notes as a node's `fault`.
+const FAULTS: &[&str] = &["power failure", "clean failure", "rescue abort failure", "service failure"];
+
 /// `GET /v1/nodes`.
 pub(crate) async fn list(call: Call) -> Result<Response, Fault> {
     let mut args = call.query();
@@ -157,6 +160,10 @@ fn filter(call: &Call, args: &mut Args, paging: &mut Paging) -> Result<NodeFilte
     take!(sharded, 82, boolean);
     take!(parent_node, 83, uuid);
     take!(instance_name, 104, text);
+    if let Some(fault) = filter.fault.as_deref().filter(|fault| !FAULTS.contains(fault)) {
+        let fault = brief(&Value::from(fault));
+        return Err(Fault::invalid(format!("Unrecognized fault \"{fault}\"; known are: {}.", FAULTS.join(", "))));
+    }
     if let Some(group) = &mut filter.conductor_group {
         *group = group.to_lowercase();
     }

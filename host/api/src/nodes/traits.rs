@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::call::{Call, no_content, ok};
 use crate::errors::Fault;
 
+/// Since when nodes have traits.
+const SINCE: u16 = 37;
 /// Traits of one node.
 pub(crate) const MOST: usize = 50;
 /// The name spaces of the standard traits (os-traits) and `CUSTOM_`.
@@ -42,9 +44,18 @@ async fn change(call: &Call, ident: &str, change: impl FnOnce(&mut Vec<String>) 
     Ok(())
 }
 
+/// That the version has traits; before, Ironic has a status of its own for each method.
+fn known(call: &Call, status: u16) -> Result<(), Fault> {
+    call.since(SINCE).map_err(|absent| match status {
+        406 => Fault::not_acceptable(),
+        405 => Fault::routing(405, "The method is not allowed for this resource."),
+        _ => absent,
+    })
+}
+
 /// `GET`.
 pub(crate) async fn list(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(37)?;
+    known(&call, 406)?;
     call.query().done()?;
     let node = call.node(&ident).await?.value;
     Ok(ok(json!({"traits": node.traits})))
@@ -52,7 +63,7 @@ pub(crate) async fn list(Path(ident): Path<String>, call: Call) -> Result<Respon
 
 /// `PUT` of all.
 pub(crate) async fn replace(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(37)?;
+    known(&call, 405)?;
     let traits = given(&call)?;
     change(&call, &ident, |stored| {
         *stored = traits;
@@ -80,7 +91,7 @@ pub(crate) fn given(call: &Call) -> Result<Vec<String>, Fault> {
 
 /// `PUT` of one.
 pub(crate) async fn add(Path((ident, name)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(37)?;
+    known(&call, 405)?;
     call.args()?.done()?;
     check(&name)?;
     let location = format!("{}/v1/nodes/{ident}/traits/{name}", call.base);
@@ -94,7 +105,7 @@ pub(crate) async fn add(Path((ident, name)): Path<(String, String)>, call: Call)
 
 /// `DELETE` of one.
 pub(crate) async fn delete(Path((ident, name)): Path<(String, String)>, call: Call) -> Result<Response, Fault> {
-    call.since(37)?;
+    known(&call, 404)?;
     call.args()?.done()?;
     let uuid = call.node(&ident).await?.value.uuid;
     change(&call, &ident, |stored| {
@@ -109,7 +120,7 @@ pub(crate) async fn delete(Path((ident, name)): Path<(String, String)>, call: Ca
 
 /// `DELETE` of all.
 pub(crate) async fn delete_all(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(37)?;
+    known(&call, 404)?;
     call.args()?.done()?;
     change(&call, &ident, |stored| {
         stored.clear();

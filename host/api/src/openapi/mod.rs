@@ -8,12 +8,14 @@ mod resources;
 mod schemas;
 mod wrought;
 
+use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
-use http::{Method, header};
+use http::{Method, Uri, header};
 use serde_json::{Value, json};
 use wrought_domain::Map;
 
 use crate::access::{self, Access};
+use crate::errors::Fault;
 use crate::openapi::describe::{Answer, Arg, Body, Op};
 use crate::openapi::schemas::named;
 use crate::routes::Routes;
@@ -31,13 +33,28 @@ async fn show() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], KEPT).into_response()
 }
 
+/// The minor version that brought a path; nothing for one that is not described.
+pub(crate) fn since(path: &str) -> Option<u16> {
+    ops().filter(|op| op.path == path).map(|op| op.since).min()
+}
+
 fn ops() -> impl Iterator<Item = &'static Op> {
     nodes::OPS.iter().chain(parts::OPS).chain(resources::OPS).chain(wrought::OPS)
 }
 
-/// The description of a route.
-pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Op> {
-    ops().find(|op| op.path == path && op.method.eq_ignore_ascii_case(method.as_str()))
+/// Refuses arguments that the route's description does not have.
+///
+/// # Errors
+/// 400.
+pub(crate) fn check_query(method: &Method, path: &str, uri: &Uri) -> Result<(), Fault> {
+    // The router answers HEAD by GET's handler.
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let Some(op) = ops().find(|op| op.path == path && op.method.eq_ignore_ascii_case(method.as_str())) else { return Ok(()) };
+    let given = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| Fault::invalid("the query cannot be decoded"))?.0;
+    match given.iter().find(|(name, _)| !op.open_query && op.arguments().all(|arg| arg.name != name)) {
+        Some((name, _)) => Err(Fault::invalid(format!("the query: this takes no argument {}", name.chars().take(80).collect::<String>()))),
+        None => Ok(()),
+    }
 }
 
 /// The whole document, as it is written to `openapi.json`.
@@ -64,6 +81,7 @@ pub fn document() -> String {
         "paths": paths,
         "components": {
             "schemas": schemas(),
+            "responses": refusals(),
             "parameters": {"Version": {
                 "name": "X-OpenStack-Ironic-API-Version", "in": "header", "required": false,
                 "description": format!("The version of the API, {MIN} to {MAX} or latest; {MIN} if not given."),
@@ -103,7 +121,11 @@ fn who(access: Option<Access>) -> String {
         Some(Access::Own(least)) => format!("Needs the role {}; with a project, only what belongs to it is there.", role(least)),
         Some(Access::Node(needs)) => {
             let lessee = needs.lessee.map_or_else(|| "nobody".to_owned(), role);
-            format!("Needs the role {} of everything, {} of the node's owner, or {lessee} of its lessee.", role(needs.system), role(needs.owner))
+            format!(
+                "Needs the role {} of everything, {} of the node's owner, or {lessee} of its lessee.",
+                role(needs.system),
+                role(needs.owner)
+            )
         }
         None => String::new(),
     }
@@ -166,7 +188,9 @@ fn request_body(op: &Op) -> Option<Value> {
         Body::Args(args) | Body::Keys(args) => json(schemas::keys(args), args.iter().any(|arg| arg.required)),
         Body::Named(name, optional) => json(named(name), !optional),
         Body::Free => json(json!({}), false),
-        Body::Bytes => json!({"required": true, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}),
+        Body::Bytes => {
+            json!({"required": true, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}})
+        }
     })
 }
 
@@ -183,6 +207,7 @@ fn responses(op: &Op) -> Map {
         }))),
         Answer::Keys(keys) => Some(json(json!({"type": "object", "required": keys}))),
         Answer::Map(kind) => Some(json(json!({"type": "object", "additionalProperties": schemas::of_type(kind, true)}))),
+        Answer::Array => Some(json(json!({"type": "array"}))),
         Answer::Free => Some(json(json!({}))),
         Answer::Bytes => Some(json!({"application/octet-stream": {}})),
     };
@@ -197,11 +222,6 @@ fn responses(op: &Op) -> Map {
     for status in op.also {
         all.insert(status.to_string(), json!({"description": reason(*status)}));
     }
-    let error = |status: u16| {
-        let name = if op.is_ironic() && status != 401 && status != 429 { "Fault" } else { "Error" };
-        let schema = if matches!(status, 401 | 403 | 429) { json!({"anyOf": [named("Fault"), named("Error")]}) } else { named(name) };
-        json!({"description": reason(status), "content": json(schema)})
-    };
     let body = !matches!(op.body, Body::Nothing);
     for (status, there) in [
         (400, true),
@@ -216,11 +236,25 @@ fn responses(op: &Op) -> Map {
         (413, body || op.is_ironic()),
         (415, body || op.is_ironic()),
         (429, true),
-        (501, false),
         (503, true),
     ] {
         if there {
-            all.insert(status.to_string(), error(status));
+            let part = if op.is_ironic() { "Fault" } else { "Error" };
+            all.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{part}{status}")}));
+        }
+    }
+    all
+}
+
+/// The answers to what cannot be done, in the forms of both APIs.
+fn refusals() -> Map {
+    let mut all = Map::new();
+    for (part, schema) in [("Fault", named("Fault")), ("Error", named("Error"))] {
+        for status in [400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 429, 503] {
+            let schema =
+                if matches!(status, 401 | 403 | 429) { json!({"anyOf": [named("Fault"), named("Error")]}) } else { schema.clone() };
+            let content = json!({"application/json": {"schema": schema}});
+            all.insert(format!("{part}{status}"), json!({"description": reason(status), "content": content}));
         }
     }
     all
