@@ -59,6 +59,25 @@ impl Port {
         }
     }
 
+    /// That all ports of a group are on one physical network: `members` are those of the group, this one perhaps among them.
+    ///
+    /// # Errors
+    /// [`PartError::Conflict`].
+    pub fn check_network(&self, group: Uuid, members: &[Self]) -> Result<(), PartError> {
+        let others = || members.iter().filter(|member| member.uuid != self.uuid);
+        if others().next().is_none() || others().any(|other| other.physical_network == self.physical_network) {
+            return Ok(());
+        }
+        let name = |port: &Self| port.physical_network.clone().unwrap_or_else(|| "none".to_owned());
+        Err(PartError::Conflict(format!(
+            "Port group {group} has member ports with inconsistent physical networks ({}). All ports in a port group must have the same \
+             physical network, and port {} is on {}.",
+            others().map(name).take(1).collect::<String>(),
+            self.uuid,
+            name(self)
+        )))
+    }
+
     /// Whether the port may be in the group that it names; `group` is that one, if there is one of its UUID. `before` is the port
     /// as it was, where it is not new.
     ///

@@ -58,7 +58,13 @@ impl Kept for Port {
                 Some(group) => all_with::<Portgroup>(db, around.keys, "uuid", group).await?.pop(),
                 None => None,
             };
-            Ok(self.check_group(before, group.as_ref())?)
+            self.check_group(before, group.as_ref())?;
+            let rewired = before.is_none_or(|b| (b.portgroup_uuid, &b.physical_network) != (self.portgroup_uuid, &self.physical_network));
+            if let (Some(group), true) = (self.portgroup_uuid, rewired) {
+                let members: Vec<Self> = all_with(db, around.keys, "portgroup", group).await?;
+                self.check_network(group, &members)?;
+            }
+            Ok(())
         })
     }
 
