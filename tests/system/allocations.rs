@@ -18,7 +18,7 @@ async fn settled(api: &Api, allocation: &Value) -> Value {
     until("the search ends", async || Some(api.get(&path).await.ok()).filter(|now| now["state"] != "allocating")).await
 }
 
-async fn available<'w>(world: &'w World, name: &str, class: &str) -> Node<'w> {
+async fn available<'w>(world: &'w World, name: String, class: &str) -> Node<'w> {
     let node = world.fake("fake", json!({})).await;
     node.patch("/resource_class", class.into()).await;
     node.patch("/name", name.into()).await;
@@ -30,7 +30,7 @@ fn fifty_allocations_over_twenty_nodes_give_no_node_twice_over_a_restart() {
     run(async {
         let mut world = World::new(Setup { host: HostConfig::default(), servers: 0, ..Setup::default() }).await;
         let nodes: Vec<String> =
-            join_all((0..20).map(|i| available(&world, &format!("n{i}"), "gold"))).await.into_iter().map(|node| node.uuid).collect();
+            join_all((0..20).map(|i| available(&world, format!("n{i}"), "gold"))).await.into_iter().map(|node| node.uuid).collect();
         let mut made = Vec::new();
         for round in 0..2 {
             let posts = (0..25).map(|i| allocate(world.api(), json!({"resource_class": "gold", "name": format!("a{round}-{i}")})));
@@ -63,7 +63,7 @@ fn a_node_of_the_allocations_name_goes_first_and_traits_and_candidates_count() {
         let world = Shared::world().await;
         let mut nodes = Vec::new();
         for name in ["chosen-a", "chosen-b", "chosen-c"] {
-            nodes.push(available(&world, name, "chosen").await);
+            nodes.push(available(&world, name.into(), "chosen").await);
         }
         world.api().call(Method::PUT, &nodes[2].path("/traits"), &json!({"traits": ["CUSTOM_RARE"]})).await.ok();
         let api = world.api();
@@ -88,7 +88,7 @@ fn a_node_of_the_allocations_name_goes_first_and_traits_and_candidates_count() {
 fn a_tear_down_ends_the_allocation_of_its_node() {
     run(async {
         let world = Shared::world().await;
-        let node = available(&world, "ends", "ends").await;
+        let node = available(&world, "ends".into(), "ends").await;
         let api = world.api();
         let allocation = settled(api, &allocate(api, json!({"name": "ends-1", "resource_class": "ends"})).await).await;
         assert_eq!(allocation["node_uuid"], node.uuid);
