@@ -107,7 +107,7 @@ async fn what_may_hold_a_secret_is_in_no_file_of_the_folder() {
     port.extra.insert("k".into(), CANARY.into());
     let port = store.create_part(&admin(), port, Reserved::Allow).await.unwrap();
     let mut changed = port.clone();
-    changed.pxe_enabled = !port.pxe_enabled;
+    changed.vendor = Some("acme".into());
     let changed = store.update_part(&admin(), &port, changed, Reserved::Allow).await.unwrap();
     assert!(matches!(store.update_part(&admin(), &port, port.clone(), Reserved::Allow).await, Err(StoreError::Stale { .. })));
 
