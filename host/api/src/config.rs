@@ -73,7 +73,7 @@ pub struct ApiConfig {
     /// Connections at a time on each address, 1 or more; further ones wait to be accepted.
     pub max_connections: u32,
     /// Lookups, heartbeats and findings of inspections in a second that are taken from one address (of IPv6, one /64); more are
-    /// answered 429. 0 for no limit.
+    /// answered 429, but for programs on this machine. 0 for no limit.
     pub agent_requests_per_second: u32,
     /// How many of them may come at once.
     pub agent_requests_burst: u32,

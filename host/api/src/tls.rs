@@ -54,7 +54,8 @@ impl Tls {
         let kept = Arc::new(Kept { certificate, key, provider: Arc::clone(&provider), current, seen });
         let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&kept) as Arc<dyn ResolvesServerCert>;
-        let unfit = |error: rustls::Error| SetupError::Unfit { key: CERTIFICATE, path: kept.certificate.clone(), problem: error.to_string() };
+        let unfit =
+            |error: rustls::Error| SetupError::Unfit { key: CERTIFICATE, path: kept.certificate.clone(), problem: error.to_string() };
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(unfit)?

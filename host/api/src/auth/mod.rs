@@ -119,6 +119,15 @@ impl Door {
     /// # Errors
     /// [`Denied`], whose answer says what to send.
     pub(crate) async fn caller(&self, store: &Store, headers: &HeaderMap, source: Option<IpAddr>) -> Result<Principal, Denied> {
+        let caller = self.prove(store, headers, source).await;
+        // As many lines as there may be attempts. What was sent is not shown: it may be a password at the wrong place.
+        if let (Err(Denied::WrongAccount | Denied::WrongToken), Some(source)) = (&caller, source) {
+            tracing::warn!(%source, "wrong credentials");
+        }
+        caller
+    }
+
+    async fn prove(&self, store: &Store, headers: &HeaderMap, source: Option<IpAddr>) -> Result<Principal, Denied> {
         let who = match self.strategy {
             _ if self.for_agents => Principal::nobody(),
             Authentication::Noauth => Principal::noauth(),
@@ -174,7 +183,8 @@ impl Door {
     /// # Errors
     /// [`Denied::TooOften`].
     pub(crate) fn agent(&self, source: Option<IpAddr>) -> Result<(), Denied> {
-        let Some(source) = source else { return Ok(()) };
+        // Programs on this machine are no strangers; a proxy among them is named in trusted_proxies, or all agents would be one address.
+        let Some(source) = source.filter(|source| !source.is_loopback()) else { return Ok(()) };
         if let Some(agents) = &self.agents {
             agents.take(source).map_err(Denied::TooOften)?;
         }

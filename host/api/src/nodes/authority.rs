@@ -49,7 +49,9 @@ fn refers(value: &Value) -> bool {
 
 fn no_references(value: &Value) -> Result<(), Fault> {
     match refers(value) {
-        true => Err(Fault::forbidden("References to files and variables of the host (file:, env:) are for administrators without a project.")),
+        true => {
+            Err(Fault::forbidden("References to files and variables of the host (file:, env:) are for administrators without a project."))
+        }
         false => Ok(()),
     }
 }

@@ -4,9 +4,9 @@
 mod agents;
 mod allocations;
 mod artifacts;
+mod auth;
 mod callers;
 mod chassis;
-mod auth;
 mod connections;
 mod drivers;
 mod errors;
