@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wrought_conductor::{Heartbeat, Lookup};
 use wrought_domain::port::mac;
-use wrought_domain::{NodeId, Principal};
+use wrought_domain::NodeId;
 use wrought_inspection::Posted;
 use wrought_storage::NodeRef;
 
 use crate::Api;
-use crate::args::brief;
+use crate::args::{Args, brief};
 use crate::call::{Call, ok, peer};
 use crate::errors::Fault;
 use crate::inspection_bodies::{arrive, reading};
@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Routes {
         .get("/v1", v1)
         .get("/v1/lookup", lookup)
         .post("/v1/heartbeat/{node}", heartbeat)
+        .post("/v1/heartbeat", heartbeat_of_body)
         .post("/v1/continue_inspection", continue_inspection)
         .post("/v1/continue_inspection.json", continue_inspection)
 }
@@ -77,10 +78,22 @@ fn shown(call: &Call, found: Lookup) -> Value {
     json!({"node": node, "config": found.config})
 }
 
-/// `POST /v1/heartbeat/{node}`; the checks in Ironic's order. The token is the conductor's to check.
+/// `POST /v1/heartbeat/{node}`.
 async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
-    enabled(&call)?;
+    let args = call.args()?;
+    beat(&call, &ident, args).await
+}
+
+/// `POST /v1/heartbeat` with `node_ident` among the arguments.
+async fn heartbeat_of_body(call: Call) -> Result<Response, Fault> {
     let mut args = call.args()?;
+    let ident = args.mandatory("node_ident")?;
+    beat(&call, &ident, args).await
+}
+
+/// A heartbeat; the checks in Ironic's order. The token is the conductor's to check.
+async fn beat(call: &Call, ident: &str, mut args: Args) -> Result<Response, Fault> {
+    enabled(call)?;
     let callback_url = args.mandatory("callback_url")?;
     let agent_version = args.text("agent_version")?;
     let agent_token = args.text("agent_token")?;
@@ -102,16 +115,13 @@ async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fa
     {
         return Err(Fault::invalid("A field of this heartbeat is too long."));
     }
-    let ident = ident.strip_suffix(".json").unwrap_or(&ident);
-    let found = call.api.service.store().node(&Principal::agent(), &NodeRef::parse(ident)).await?;
-    let node = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?.value;
+    let ident = ident.strip_suffix(".json").unwrap_or(ident);
+    // The session's URL is the conductor's to compare: it needs no more of the node.
+    let found = call.api.service.store().node_id(&NodeRef::parse(ident)).await?;
+    let node = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;
     let is_url = ["http://", "https://"].iter().any(|scheme| callback_url.starts_with(scheme));
     if !callback_url.is_empty() && !is_url {
         return Err(Fault::invalid("Invalid callback_url: expected an http or https URL."));
-    }
-    let known_url = node.driver_internal_info.get("agent_url").and_then(Value::as_str).filter(|url| !url.is_empty());
-    if known_url.is_some_and(|known| known != callback_url) {
-        return Err(Fault::invalid("Detected change in ramdisk provided \"callback_url\"; it is fixed for a session."));
     }
     if agent_token.as_deref().is_none_or(str::is_empty) {
         return Err(Fault::invalid("Agent token is required for heartbeat processing."));
@@ -132,7 +142,7 @@ async fn heartbeat(Path(ident): Path<String>, call: Call) -> Result<Response, Fa
         return Err(Fault::invalid("Missing mandatory parameter: callback_url"));
     }
     let beat = Heartbeat { callback_url, agent_token, agent_version, agent_verify_ca, peer: call.peer };
-    call.api.service.heartbeat(node.uuid, beat).await?;
+    call.api.service.heartbeat(node, beat).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wrought_domain::{DriverError, Map, Node, NodeId, Principal, mask};
 use wrought_drivers::contract::agent::StepKind;
 use wrought_hardware::agent::check_callback_url;
-use wrought_storage::{AgentSession, NodeRef};
+use wrought_storage::{AgentSession, Mark, NodeRef};
 
 use crate::conductor::Conductor;
 use crate::contacts::Contact;
@@ -62,6 +62,8 @@ impl AgentSteps {
 #[derive(Default)]
 struct Known {
     session: Option<AgentSession>,
+    /// The node when it was looked up last.
+    node: Option<(Mark, Arc<Node>)>,
     last_heartbeat: Option<Timestamp>,
     deploy_steps: Option<AgentSteps>,
     clean_steps: Option<AgentSteps>,
@@ -85,6 +87,17 @@ impl Agents {
     /// Makes no entry: nodes without an operation are asked for as well.
     fn session(&self, node: NodeId) -> Option<AgentSession> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node)?.session.clone()
+    }
+
+    fn node(&self, node: NodeId) -> Option<(Mark, Arc<Node>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node)?.node.clone()
+    }
+
+    /// Keeps a node that has a session, which may be looked up again and again.
+    fn keep_node(&self, id: NodeId, mark: Mark, node: &Arc<Node>) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id).filter(|known| known.session.is_some()) {
+            known.node = Some((mark, Arc::clone(node)));
+        }
     }
 
     /// Whether the agent was heard after `since`.
@@ -162,26 +175,48 @@ impl Conductor {
         }
         let not_found = || Refusal::NotFound("Node could not be found.".into());
         let store = &self.0.store;
-        let found = match node {
-            Some(node) => store.node(&Principal::agent(), &NodeRef::Uuid(node)).await,
-            None => store.node_with_addresses(&addresses).await,
+        let (id, mark) = match node {
+            Some(node) => (node, None),
+            None => {
+                let found = store.peek_node_with_addresses(&addresses).await.map_err(convert::refusal)?;
+                found.map(|(mark, node)| (node, Some(mark))).ok_or_else(not_found)?
+            }
         };
-        let allowed = |node: &Node| node.provision_state.allows_lookup();
-        let mut node = found.map_err(convert::refusal)?.map(|stored| stored.value).filter(allowed).ok_or_else(not_found)?;
-        let id = node.uuid;
+        let allowed = |node: &Arc<Node>| node.provision_state.allows_lookup();
+        let mut node = self.agents_node(id, mark).await?.filter(allowed).ok_or_else(not_found)?;
         // Whoever was heard with a token, or was given one by this process, asks in vain: that much is known without the store.
         let mut token = None;
         if self.0.agents.session(id).is_none() {
             // Two lookups of one node at once must not both get a token, and none is made for an operation that has just ended.
             let gate = self.gate(id);
             let _inside = gate.lock().await;
-            let now = store.node(&Principal::agent(), &NodeRef::Uuid(id)).await.map_err(convert::refusal)?;
-            node = now.map(|stored| stored.value).filter(allowed).ok_or_else(not_found)?;
+            node = self.agents_node(id, None).await?.filter(allowed).ok_or_else(not_found)?;
             token = self.token_for(id).await?;
         }
         self.0.contacts.note(id, Contact::Lookup, self.now());
         tracing::info!(node = %id, %peer, new = token.is_some(), "agent lookup");
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
+    }
+
+    /// The node as it is now, of which it may be known already that it has this mark.
+    async fn agents_node(&self, id: NodeId, now: Option<Mark>) -> Result<Option<Arc<Node>>, Refusal> {
+        let known = self.0.agents.node(id);
+        if let Some((mark, node)) = &known
+            && now == Some(*mark)
+        {
+            return Ok(Some(Arc::clone(node)));
+        }
+        let mark = known.as_ref().map(|(mark, _)| *mark);
+        let found = self.0.store.peek_node(&Principal::agent(), &NodeRef::Uuid(id), mark).await.map_err(convert::refusal)?;
+        Ok(match found {
+            Some((mark, Some(node))) => {
+                let node = Arc::new(node);
+                self.0.agents.keep_node(id, mark, &node);
+                Some(node)
+            }
+            Some((_, None)) => known.map(|(_, node)| node),
+            None => None,
+        })
     }
 
     /// A new token, unless one was given out in this boot of the machine. The node's gate is held.
@@ -246,7 +281,7 @@ impl Conductor {
         let inside = gate.lock().await;
         let session = self.agent_session(node).await.map_err(|error| Refusal::Internal(error.message))?;
         // A session is that of a node, so only without one it is asked whether there is a node.
-        if session.is_none() && self.0.store.node(&Principal::agent(), &NodeRef::Uuid(node)).await.map_err(convert::refusal)?.is_none() {
+        if session.is_none() && self.0.store.node_id(&NodeRef::Uuid(node)).await.map_err(convert::refusal)?.is_none() {
             return Err(Refusal::NotFound(format!("Node {node} could not be found.")));
         }
         let bad_token = || invalid("Invalid or missing agent token received.");

@@ -23,8 +23,8 @@ mod key_file;
 mod lifecycle;
 mod lock;
 mod node;
-mod peek;
 mod part;
+mod peek;
 mod port;
 mod portgroup;
 mod query;
@@ -71,8 +71,8 @@ pub use key_file::KeyError;
 pub use lifecycle::{Commit, Held};
 pub use lock::{LockAnswer, LockRequest, LockUser, SharedLock};
 pub use node::{NodeRef, Reserved, Revision, Stored};
-pub use peek::{COLUMNS, Mark};
 pub use part::{Part, PartQuery};
+pub use peek::{COLUMNS, Mark};
 pub use query::{DEFAULT_LIMIT, NodeFilter, NodeQuery, Visibility};
 pub use recipe::{Recipe, RecipeQuery};
 pub use reseal::{Rotation, RotationProgress, rotate};
@@ -89,6 +89,8 @@ use writer::{Counts, Writer};
 
 /// Connections that read.
 const READERS: u32 = 4;
+/// Rows that a reader finds before somebody takes them: each time that it has to wait costs as much as many rows.
+const ROWS_AHEAD: usize = 512;
 /// The database's file in the data folder.
 const DATABASE: &str = "wrought.db";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -295,7 +297,7 @@ fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
 
 /// Connections that only read.
 async fn readers(path: &Path, durability: Durability) -> Result<SqlitePool, StoreError> {
-    let options = options(path, durability).pragma("query_only", "ON");
+    let options = options(path, durability).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD);
     Ok(SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?)
 }
 

@@ -227,27 +227,6 @@ impl Store {
         rows.into_iter().map(|row| stored(self.keys(), row).map(|s| s.value)).collect()
     }
 
-    /// The node that has a port with one of these MAC addresses (lower case); nothing if several have. Give at most some hundreds.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn node_with_addresses(&self, addresses: &[String]) -> Result<Option<Stored<Node>>, StoreError> {
-        if addresses.is_empty() {
-            return Ok(None);
-        }
-        let mut query = QueryBuilder::new(
-            "SELECT n.uuid, n.doc, n.reservation, n.revision, n.fence FROM nodes n WHERE n.uuid IN (SELECT p.node FROM ports p WHERE p.address IN (",
-        );
-        let mut list = query.separated(", ");
-        for address in addresses {
-            list.push_bind(address.to_ascii_lowercase());
-        }
-        query.push(")) LIMIT 2");
-        let mut rows: Vec<Row> = query.build_query_as().fetch_all(self.reads()).await?;
-        let row = rows.pop().filter(|_| rows.is_empty());
-        row.map(|row| stored(self.keys(), row)).transpose()
-    }
-
     /// The nodes that have a port with one of these MAC addresses (lower case), each once. Give
     /// at most some hundreds.
     ///

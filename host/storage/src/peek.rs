@@ -85,6 +85,40 @@ impl Store {
         found.map(|found| self.opened(found)).transpose()
     }
 
+    /// The UUID of the node that is called so, whoever may see it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn node_id(&self, node: &NodeRef) -> Result<Option<NodeId>, StoreError> {
+        let query = match node {
+            NodeRef::Uuid(id) => sqlx::query_scalar("SELECT uuid FROM nodes WHERE uuid = $1").bind(id.to_string()),
+            NodeRef::Name(name) => sqlx::query_scalar("SELECT uuid FROM nodes WHERE name = $1").bind(name.clone()),
+        };
+        let found: Option<String> = query.fetch_optional(self.reads()).await?;
+        found.map(|text| document::parse("node", &text).map(NodeId)).transpose()
+    }
+
+    /// The node that has a port with one of these MAC addresses (lower case); nothing if several have. Give at most some hundreds.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn peek_node_with_addresses(&self, addresses: &[String]) -> Result<Option<(Mark, NodeId)>, StoreError> {
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let mut query = QueryBuilder::new(
+            "SELECT n.id, n.revision, n.uuid FROM nodes n WHERE n.uuid IN (SELECT p.node FROM ports p WHERE p.address IN (",
+        );
+        let mut list = query.separated(", ");
+        for address in addresses {
+            list.push_bind(address.to_ascii_lowercase());
+        }
+        query.push(")) LIMIT 2");
+        let mut rows: Vec<(i64, i64, String)> = query.build_query_as().fetch_all(self.reads()).await?;
+        let row = rows.pop().filter(|_| rows.is_empty());
+        row.map(|(row, revision, uuid)| Ok((mark(row, revision), NodeId(document::parse("node", &uuid)?)))).transpose()
+    }
+
     /// The marks of a page of nodes, in the order asked for.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (12, include_str!("../migrations/0012_resources.sql")),
     (13, include_str!("../migrations/0013_allocations.sql")),
     (14, include_str!("../migrations/0014_tokens.sql")),
+    (15, include_str!("../migrations/0015_node_lists.sql")),
 ];
 
 /// That the database has this binary's schema; it is left as it is.
