@@ -65,6 +65,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/openapi.json", Access::Public),
     (Method::GET, "/v1/lookup", Access::Public),
     (Method::POST, "/v1/heartbeat/{node}", Access::Public),
+    (Method::POST, "/v1/heartbeat", Access::Public),
     (Method::POST, "/v1/continue_inspection", Access::Public),
     (Method::POST, "/v1/continue_inspection.json", Access::Public),
     (Method::GET, "/wrought/v1/artifacts/{name}/content", Access::Public),

@@ -116,7 +116,7 @@ async fn let_in(api: &Api, request: &mut Request) -> Result<(), Denied> {
 
 /// What agents ask for without being known yet.
 fn is_agents(path: &str) -> bool {
-    path == "/v1/lookup" || path.starts_with("/v1/heartbeat/") || path.starts_with("/v1/continue_inspection")
+    path == "/v1/lookup" || path.starts_with("/v1/heartbeat") || path.starts_with("/v1/continue_inspection")
 }
 
 async fn versioned(api: &Api, id: &str, wrought: bool, mut request: Request, next: Next) -> Response {
