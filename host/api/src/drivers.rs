@@ -128,7 +128,7 @@ async fn properties(Path(driver): Path<String>, call: Call) -> Result<Response, 
 
 /// `GET .../raid/logical_disk_properties`: what `states/raid` takes, where the hardware type has RAID by default.
 async fn logical_disk_properties(Path(driver): Path<String>, call: Call) -> Result<Response, Fault> {
-    call.since(12)?;
+    call.accept(12)?;
     call.query().done()?;
     let hardware = find(&driver)?;
     if hardware.default_of("raid") == "no-raid" {

@@ -203,7 +203,10 @@ pub(crate) async fn show(Path(ident): Path<String>, call: Call) -> Result<Respon
         NodeRef::Uuid(id) => call.api.nodes.find(*id),
         NodeRef::Name(_) => None,
     };
-    let found = call.api.service.store().peek_node(&call.who, &asked, known.as_ref().map(|known| known.mark)).await?;
+    let mut found = call.api.service.store().peek_node(&call.who, &asked, known.as_ref().map(|known| known.mark)).await?;
+    if found.is_none() && call.plain(&ident) != ident {
+        found = call.api.service.store().peek_node(&call.who, &call.node_ref(call.plain(&ident))?, None).await?;
+    }
     let (mark, node) = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident.as_str()))))?;
     let node = match (node, known) {
         (None, Some(known)) => known,
