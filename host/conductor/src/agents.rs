@@ -194,7 +194,11 @@ impl Conductor {
             token = self.token_for(id).await?;
         }
         self.0.contacts.note(id, Contact::Lookup, self.now());
-        tracing::info!(node = %id, %peer, new = token.is_some(), "agent lookup");
+        match token {
+            Some(_) => tracing::info!(node = %id, %peer, "an agent was given its token"),
+            // Whoever asks in vain shall not fill the log.
+            None => tracing::debug!(node = %id, %peer, "agent lookup"),
+        }
         Ok(Lookup { node: lookup_node(&node), config: self.agent_config(&node, token.as_deref().unwrap_or(mask::MASK)) })
     }
 

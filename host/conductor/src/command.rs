@@ -84,7 +84,7 @@ impl Conductor {
             };
             this.handle(id, Some(tag.clone()), without_secrets(&this.0.machines.references, &node, event), seen).await;
             if is_test && this.0.heartbeats.tested(id, &tag) {
-                this.heard_from(id);
+                this.handle(id, Some(tag), Event::Due, Seen::default()).await;
             }
         });
     }
