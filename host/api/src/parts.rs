@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 use wrought_domain::port::mac;
-use wrought_domain::{Map, Node, NodeId};
+use wrought_domain::{Map, Node, NodeId, Portgroup};
 use wrought_storage::{NodeRef, Part, PartQuery, Reserved};
 
 use crate::args::{Args, brief, missing, uuid};
@@ -40,6 +40,8 @@ pub(crate) trait Shown: Part {
     const REQUIRED: &'static [&'static str];
     /// Dictionaries in which secrets may be, and so asterisks that stand for them.
     const MASKED: &'static [&'static str];
+    /// The minor version that brought the filter `portgroup`, where there is one.
+    const GROUPED_SINCE: Option<u16> = None;
     /// Whether one may be made while an operation holds the node.
     const MADE_WHILE: Reserved;
 
@@ -175,8 +177,13 @@ pub(crate) async fn page<P: Shown>(call: &Call, scope: Scope) -> Result<Response
         descending: paging.descending,
         ..PartQuery::default()
     };
-    let mut node = None;
+    let (mut node, mut group) = (None, None);
     if scope.below.is_none() {
+        if let Some(since) = P::GROUPED_SINCE.filter(|_| args.has("portgroup")) {
+            call.accept(since)?;
+            group = args.text("portgroup")?;
+            paging.repeat("portgroup", group.as_ref());
+        }
         node = args.text("node")?;
         paging.repeat("node", node.as_ref());
         P::filter(call, &mut args, &mut paging, &mut query)?;
@@ -193,6 +200,9 @@ pub(crate) async fn page<P: Shown>(call: &Call, scope: Scope) -> Result<Response
         query.node = Some(named);
     } else if let (Some(node), None) = (query.node, scope.node) {
         call.node(&node.to_string()).await?;
+    }
+    if let Some(ident) = group {
+        query.portgroup = Some(find::<Portgroup>(call, &ident).await?.uuid);
     }
     let found: Vec<P> = call.api.service.store().parts(&call.who, &query).await?;
     let last = paging.marker_after(&found, |part| part.uuid().to_string());

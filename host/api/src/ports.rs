@@ -67,6 +67,7 @@ impl Shown for Port {
     const BRIEF: &'static [&'static str] = &["uuid", "address"];
     const REQUIRED: &'static [&'static str] = &["address"];
     const MASKED: &'static [&'static str] = &[];
+    const GROUPED_SINCE: Option<u16> = Some(24);
     const MADE_WHILE: Reserved = Reserved::Refuse;
 
     fn fresh(uuid: Uuid, node: NodeId, now: Timestamp) -> Self {
@@ -83,11 +84,6 @@ impl Shown for Port {
             query.node = Some(NodeId(node));
         }
         filter_wired(call, args, paging, query)?;
-        if args.has("portgroup") {
-            call.accept(24)?;
-            query.portgroup = args.uuid("portgroup")?;
-            paging.repeat("portgroup", query.portgroup);
-        }
         if args.has("description_contains") {
             call.accept(97)?;
             query.description_contains = args.text("description_contains")?;

@@ -130,8 +130,8 @@ mod tests {
         let ports = [port(3, true, Some(9), Some("w")), port(4, false, Some(9), None)];
         assert_eq!(any(&ports, &[group(9, None)]), on_port(4));
         // A group in use takes its ports with it.
-        assert!(matches!(any(&[member.clone()], &[group(9, Some("w"))]), Err(PartError::Invalid(_))));
-        assert_eq!(choose("v", Wanted::Port(member.uuid), &[member.clone()], &[group(9, None)]), on_port(3));
+        assert!(matches!(any(std::slice::from_ref(&member), &[group(9, Some("w"))]), Err(PartError::Invalid(_))));
+        assert_eq!(choose("v", Wanted::Port(member.uuid), std::slice::from_ref(&member), &[group(9, None)]), on_port(3));
         assert_eq!(choose("v", Wanted::Portgroup(Uuid::from_u128(9)), &[member], &[group(9, None)]), on_group(9));
     }
 

@@ -83,7 +83,7 @@ async fn a_project_sees_and_touches_what_is_its_nodes_alone() {
     let others = add(&store, "others", |node| node.owner = Some("q".into())).await;
     let (group, ..) = one_of_each(&store, others).await;
     let mine = store.create_part(&member("p"), port(2, own), Reserved::Refuse).await.unwrap();
-    assert_eq!(store.parts::<Port>(&member("p"), &PartQuery::default()).await.unwrap(), [mine.clone()]);
+    assert_eq!(store.parts::<Port>(&member("p"), &PartQuery::default()).await.unwrap(), std::slice::from_ref(&mine));
     assert_eq!(store.parts::<Portgroup>(&member("p"), &PartQuery::default()).await.unwrap(), []);
     assert_eq!(store.named_part::<Portgroup>(&member("p"), "g").await.unwrap(), None);
     let gone = |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::NotFound { .. })), "{result:?}");

@@ -149,7 +149,12 @@ async fn ports_are_in_groups_of_their_own_node() {
     let join = |group: &str| json!([{"op": "replace", "path": "/portgroup_uuid", "value": group}]);
     host.patch(&path, join(&foreign)).await.expect(400);
     host.patch(&path, join(&uuid::Uuid::nil().to_string())).await.expect(400);
-    for path in ["/v1/portgroups/own/ports", &format!("/v1/portgroups/{own}/ports"), &format!("/v1/ports?portgroup={own}")] {
+    for path in [
+        "/v1/portgroups/own/ports",
+        &format!("/v1/portgroups/{own}/ports"),
+        &format!("/v1/ports?portgroup={own}"),
+        "/v1/ports?portgroup=own",
+    ] {
         let list = host.get(path).await.expect(200).json();
         assert_eq!(list["ports"].as_array().unwrap().len(), 1, "{path}");
         assert_eq!(list["ports"][0]["uuid"], member["uuid"], "{path}");

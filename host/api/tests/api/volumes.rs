@@ -152,8 +152,8 @@ async fn volumes_that_cannot_be_are_refused() {
         ("GET", "/v1/volume/targets?address=x", NEWEST, 400),
         ("GET", "/v1/volume/targets?sort_key=properties", NEWEST, 400),
         ("GET", "/v1/volume/targets?detail=true&fields=uuid", NEWEST, 400),
-        ("GET", "/v1/volume/targets/x", NEWEST, 404),
-        ("DELETE", "/v1/volume/connectors/x", NEWEST, 404),
+        ("GET", "/v1/volume/targets/x", NEWEST, 400),
+        ("DELETE", "/v1/volume/connectors/x", NEWEST, 400),
     ] {
         host.call(method, path, version, Value::Null).await.expect(status);
     }
