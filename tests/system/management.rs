@@ -44,18 +44,6 @@ fn boot_mode_and_secure_boot_are_set_while_the_node_is_held() {
         assert_eq!((&told["event_type"], &told["state"], &told["user"]), (&json!("management"), &json!("available"), &json!("noauth")));
         assert!(told["duration_seconds"].is_f64(), "{told}");
 
-        // Somebody else has the node: a slow controller keeps it.
-        node.set_faults(Faults { delay_s: 0.3, ..Faults::default() });
-        assert_eq!(put(&node, "/states/secure_boot", json!({"target": false})).await.status, 202);
-        for (path, body) in [("/states/boot_mode", json!({"target": "uefi"})), ("/management/inject_nmi", json!({}))] {
-            let refused = put(&node, path, body).await.refused(409);
-            assert!(refused.contains("is locked by host"), "{refused}");
-        }
-        let media = json!({"device_type": "cdrom", "image_url": format!("{}/images/agent.iso", world.fleet.url())});
-        world.api().call(Method::POST, &node.path("/vmedia"), &media).await.refused(409);
-        node.set_faults(Faults::default());
-        assert_eq!(node.rest().await["secure_boot"], false);
-
         // What the controller refuses is told on the node.
         node.set_faults(Faults { bmc_status: Some(400), ..Faults::default() });
         assert_eq!(put(&node, "/states/boot_mode", json!({"target": "uefi"})).await.status, 202);
@@ -67,16 +55,29 @@ fn boot_mode_and_secure_boot_are_set_while_the_node_is_held() {
 }
 
 #[test]
-fn a_node_on_the_move_keeps_its_boot_mode() {
+fn a_node_that_an_operation_holds_is_left_alone() {
     run(async {
         let world = Shared::world().await;
-        let node = world.fake("fake", json!({"fake_deploy_delay": 2})).await;
+        let node = world.available().await;
+        node.set_faults(Faults { vanish_on_boot: true, ..Faults::default() });
         node.provision("active").await;
+        node.pass("wait call-back").await;
         let refused = put(&node, "/states/boot_mode", json!({"target": "bios"})).await.refused(409);
         assert!(refused.contains("Try again later"), "{refused}");
-        node.reach("active").await;
+        let media = json!({"device_type": "cdrom", "image_url": format!("{}/images/agent.iso", world.fleet.url())});
+        let vmedia = node.path("/vmedia");
+        let attach = world.api().call(Method::POST, &vmedia, &media);
+        let interrupt = put(&node, "/management/inject_nmi", json!({}));
+        let (attach, interrupt) = futures::future::join(attach, interrupt).await;
+        for answer in [attach, interrupt] {
+            assert!(answer.refused(409).contains("is locked by host"), "{}", answer.text);
+        }
+        assert_eq!((node.counts().nmis, machine(&node).boot.mode), (0, BootMode::Uefi));
+        node.set_faults(Faults::default());
+        node.provision("deleted").await;
+        node.reach("available").await;
         assert_eq!(put(&node, "/states/boot_mode", json!({"target": "bios"})).await.status, 202);
-        assert_eq!(node.reach("active").await["boot_mode"], "bios");
+        assert_eq!(node.reach("available").await["boot_mode"], "bios");
     });
 }
 
