@@ -93,7 +93,8 @@ fn the_first_token_is_made_on_the_folder_and_the_rest_over_tls() {
         let (code, _, told) = ran(&mut wrought(&["token", "create", "more", "--data", &data])).await;
         assert!(code == 1 && told.contains("in use") && told.contains("without --data"), "{told}");
 
-        let made = client(&["token", "create", "ci", "--role", "member", "--project", "red", "--expires", "30d", "--json"], Some(root)).await;
+        let made =
+            client(&["token", "create", "ci", "--role", "member", "--project", "red", "--expires", "30d", "--json"], Some(root)).await;
         let made: Value = serde_json::from_str(&made.1).unwrap();
         let ci = made["token"].as_str().unwrap().to_owned();
         assert_eq!((made["project"].as_str(), made["created_by"].as_str()), (Some("red"), Some("root")));

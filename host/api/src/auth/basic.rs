@@ -1,6 +1,6 @@
 //! Accounts of a password file in the form of Apache's `htpasswd -B`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use super::{Denied, SetupError};
+use crate::config::UserConfig;
 
 const KEY: &str = "http_basic_auth_user_file";
 /// The largest file, in bytes.
@@ -101,12 +102,16 @@ fn read(path: &Path) -> std::io::Result<(Stamp, Content, Vec<String>)> {
     Ok((stamp, content, problems))
 }
 
-/// That the file can be used, for the start: later, wrong lines let nobody in and are logged.
-pub(super) fn check(path: &Path) -> Result<(), SetupError> {
+/// That the file can be used, for the start: later, wrong lines let nobody in and are logged. Whoever is to be less than an
+/// administrator must be in it: with another spelling it would be one.
+pub(super) fn check(path: &Path, users: &BTreeMap<String, UserConfig>) -> Result<(), SetupError> {
     let (_, content, problems) = read(path).map_err(|source| SetupError::Read { key: KEY, path: path.to_owned(), source })?;
     let problem = match problems.into_iter().next() {
         None if content.hashes.is_empty() => "it holds no account; add one with `htpasswd -B FILE NAME`".to_owned(),
-        None => return Ok(()),
+        None => match users.keys().find(|name| !content.hashes.contains_key(*name)) {
+            Some(name) => format!("it has no account {name:?}, of which [api.users.{name}] tells"),
+            None => return Ok(()),
+        },
         Some(problem) => problem,
     };
     Err(SetupError::Unfit { key: KEY, path: path.to_owned(), problem })
@@ -283,7 +288,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("htpasswd");
         std::fs::write(&path, format!("# people\n{}{}\n{}", line("ada", "2y", 4), line("bob", "2b", 4), line("eve", "2a", 4))).unwrap();
-        check(&path).unwrap();
+        check(&path, &BTreeMap::new()).unwrap();
+        let missing = BTreeMap::from([("bob ".to_owned(), UserConfig::default())]);
+        assert!(check(&path, &missing).unwrap_err().to_string().contains("no account \"bob \""));
         let accounts = Accounts::new(path.clone());
         for name in ["ada", "bob", "eve"] {
             assert!(enters(&accounts, name, "secret").await, "{name}");
@@ -331,10 +338,10 @@ mod tests {
             (String::new(), "no account"),
         ] {
             std::fs::write(&path, &text).unwrap();
-            let error = check(&path).unwrap_err().to_string();
+            let error = check(&path, &BTreeMap::new()).unwrap_err().to_string();
             assert!(error.contains(told) && !error.contains(&digest), "{error}");
         }
-        assert!(check(&dir.path().join("none")).unwrap_err().to_string().contains("reading"));
+        assert!(check(&dir.path().join("none"), &BTreeMap::new()).unwrap_err().to_string().contains("reading"));
     }
 
     #[test]

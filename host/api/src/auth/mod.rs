@@ -102,7 +102,7 @@ impl Door {
     /// [`SetupError`].
     pub(crate) fn check(config: &ApiConfig) -> Result<(), SetupError> {
         match (&config.http_basic_auth_user_file, config.auth_strategy) {
-            (Some(path), Authentication::HttpBasic) => basic::check(path),
+            (Some(path), Authentication::HttpBasic) => basic::check(path, &config.users),
             (None, Authentication::HttpBasic) => {
                 Err(SetupError::Missing("auth_strategy = \"http_basic\" needs http_basic_auth_user_file, such as `htpasswd -B` writes it"))
             }

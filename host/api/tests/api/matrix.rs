@@ -83,6 +83,7 @@ fn rows() -> Vec<Row> {
         row("GET /openapi.json", Public),
         asking("GET /v1/lookup", Public, "?addresses=52:54:00:ff:ff:ff"),
         row("POST /v1/heartbeat/{node}", Public),
+        row("POST /v1/heartbeat", Public),
         row("POST /v1/continue_inspection", Public),
         row("POST /v1/continue_inspection.json", Public),
         row("GET /wrought/v1/artifacts/{name}/content", Public),
@@ -294,6 +295,7 @@ fn rule(_: &World) -> Value {
 /// Answers that are no success although the caller may: what is asked for is not there, or cannot be done to such a node.
 const OTHERWISE: &[(&str, u16)] = &[
     ("POST /v1/heartbeat/{node}", 400),
+    ("POST /v1/heartbeat", 400),
     ("POST /v1/continue_inspection", 400),
     ("POST /v1/continue_inspection.json", 400),
     ("GET /v1/lookup", 404),
