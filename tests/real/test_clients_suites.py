@@ -15,7 +15,7 @@ SDK = "openstack/tests/functional/baremetal"
 TEMPEST = "ironic_tempest_plugin/tests/api"
 
 ACCOUNTS = {
-    "admin": ("admin", None), "system-admin": ("admin", None), "system-member": ("member", None), "system-reader": ("reader", None),
+    "system-admin": ("admin", None), "system-member": ("member", None), "system-reader": ("reader", None),
     "one-admin": ("admin", "one"), "one-manager": ("member", "one"), "one-member": ("member", "one"), "one-reader": ("reader", "one"),
 }
 
@@ -47,8 +47,8 @@ def tempest(wrought, folder: pathlib.Path):
     lines = []
     for account in accounts:
         scope = f"project_name: {account.project}, domain_name: Default" if account.project else "system: all"
-        if account.name == "admin":
-            scope = "project_name: admin, domain_name: Default, types: [admin]"
+        if account.name == "one-admin":
+            scope += ", types: [admin]"
         role = "manager" if account.name.endswith("manager") else account.role
         lines.append(f"- {{username: {account.name}, password: x, roles: [{role}], {scope}}}\n")
     (folder / "accounts.yaml").write_text("".join(lines))
@@ -58,9 +58,9 @@ log_file = {folder}/tempest.log
 use_dynamic_credentials = false
 test_accounts_file = {folder}/accounts.yaml
 create_isolated_networks = false
-admin_username = admin
+admin_username = one-admin
 admin_password = x
-admin_project_name = admin
+admin_project_name = one
 admin_domain_name = Default
 [identity]
 uri_v3 = {identity.url}

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, Principal};
 use wrought_engine::{BootMode, HistoryEntry, Kind, Operation, Request, Returned, Setting, Severity};
+use wrought_hardware::egress::NOT_RESOLVED;
 use wrought_hardware::{Bmc, Component, HardwareError, IndicatorState, MediaKind};
 
 use crate::conductor::Conductor;
@@ -211,7 +212,12 @@ impl Conductor {
     pub async fn attach_media(&self, who: &Principal, node: NodeId, device: &str, url: &str) -> Result<(), Refusal> {
         let kind = named(&MEDIA, "device type", device)?;
         let invalid = |error: HardwareError| Refusal::Invalid(error.message);
-        self.0.images.policy().check("image_url", url).await.map_err(invalid)?;
+        match self.0.images.policy().check("image_url", url).await {
+            Ok(_) => {}
+            // It is the controller that fetches it, and that may know names which this host does not.
+            Err(error) if error.code == NOT_RESOLVED => {}
+            Err(error) => return Err(invalid(error)),
+        }
         let url = url.to_owned();
         self.alone(who, node, "attach_virtual_media", move |bmc| Box::pin(async move { bmc.attach_media(kind, &url).await })).await?;
         self.managed_by(who, node, format!("virtual media ({device}) attached by request")).await;

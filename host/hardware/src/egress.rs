@@ -27,6 +27,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::config::{DriverHttpConfig, ImageConfig};
 use crate::error::{HardwareError, Kind};
 
+/// The code of the error for a name that does not resolve here.
+pub const NOT_RESOLVED: &str = "egress.NotResolved";
+
 /// An address that policy forbids.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is not allowed")]
@@ -97,7 +100,7 @@ impl EgressPolicy {
             Some(url::Host::Ipv6(address)) => self.checked(key, [SocketAddr::new(address.into(), port)].into_iter())?,
             Some(url::Host::Domain(name)) => {
                 let found = tokio::net::lookup_host((name, port)).await.map_err(|_| {
-                    HardwareError::new(Kind::InvalidParameter, "egress.NotResolved", format!("{key}: the host's name does not resolve"))
+                    HardwareError::new(Kind::InvalidParameter, NOT_RESOLVED, format!("{key}: the host's name does not resolve"))
                 })?;
                 self.checked(key, found)?;
             }
