@@ -53,7 +53,7 @@ impl Tls {
         let current = RwLock::new(Arc::new(load(&certificate, &key, &provider)?));
         let kept = Arc::new(Kept { certificate, key, provider: Arc::clone(&provider), current, seen });
         let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&kept) as Arc<dyn ResolvesServerCert>;
+        let resolver: Arc<dyn ResolvesServerCert> = kept.clone();
         let unfit =
             |error: rustls::Error| SetupError::Unfit { key: CERTIFICATE, path: kept.certificate.clone(), problem: error.to_string() };
         let mut server = ServerConfig::builder_with_provider(provider)

@@ -94,7 +94,7 @@ pub(crate) async fn check_patch(call: &Call, node: &Node, changes: &[Change]) ->
 pub(crate) async fn check_new(call: &Call, body: &mut Map) -> Result<(), Fault> {
     let Some(project) = call.who.project.clone() else { return Ok(()) };
     match body.get("owner").filter(|owner| !owner.is_null()) {
-        Some(owner) if *owner != Value::from(project.as_str()) => return Err(forbidden("owner")),
+        Some(owner) if owner.as_str() != Some(project.as_str()) => return Err(forbidden("owner")),
         _ => body.insert("owner".to_owned(), Value::from(project)),
     };
     for (field, value) in body.iter().filter(|(field, value)| *field != "owner" && !value.is_null()) {
