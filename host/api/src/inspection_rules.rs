@@ -268,7 +268,12 @@ fn fill(rule: &mut Rule, mut document: Map) -> Result<(), Fault> {
 async fn create(call: Call) -> Result<Response, Fault> {
     writable(&call)?;
     call.query().done()?;
-    let mut document = checked_body("inspection rule", FIELDS, call.object()?, &call)?;
+    let mut body = call.object()?;
+    // The command line says so when it is given none.
+    if body.get("conditions").is_some_and(Value::is_null) {
+        body.remove("conditions");
+    }
+    let mut document = checked_body("inspection rule", FIELDS, body, &call)?;
     if !document.contains_key("actions") {
         return Err(crate::args::missing("actions"));
     }
