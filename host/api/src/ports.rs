@@ -41,8 +41,21 @@ pub(crate) const FIELDS: &[Field] = &[
     field("available_for_dynamic_portgroup", 111, Write::Both, Kind::Bool(true)),
 ];
 
-/// The keys of `local_link_connection`.
-const LINK_KEYS: &[&str] = &["switch_id", "port_id", "switch_info", "network_type", "hostname"];
+/// Checks a key of `local_link_connection` and what it holds.
+fn check_link(key: &str, value: &Value) -> Result<(), Fault> {
+    // A switch is known by its MAC address or the id of its OpenFlow datapath.
+    let datapath =
+        |text: &str| text.trim_start_matches("0x").len() == 16 && text.trim_start_matches("0x").bytes().all(|b| b.is_ascii_hexdigit());
+    let text = value.as_str();
+    let expected = match key {
+        "switch_id" if text.is_none_or(|text| checked_mac(text).is_err() && !datapath(text)) => "a MAC address or an OpenFlow datapath_id",
+        "network_type" if !matches!(text, Some("managed" | "unmanaged")) => "managed or unmanaged",
+        "port_id" | "switch_info" | "hostname" if text.is_none() => "a text",
+        "switch_id" | "network_type" | "port_id" | "switch_info" | "hostname" => return Ok(()),
+        _ => return Err(Fault::invalid(format!("Invalid local_link_connection: unexpected key '{}'.", brief(&Value::from(key))))),
+    };
+    Err(Fault::invalid(format!("Invalid local_link_connection: {key} is '{}', expected {expected}.", brief(value))))
+}
 
 /// The routes.
 pub(crate) fn routes() -> Routes {
@@ -94,10 +107,7 @@ impl Shown for Port {
 
     fn check(&mut self) -> Result<(), Fault> {
         self.address = checked_mac(&self.address)?;
-        if let Some(key) = self.local_link_connection.keys().find(|key| !LINK_KEYS.contains(&key.as_str())) {
-            let key = brief(&Value::from(key.as_str()));
-            return Err(Fault::invalid(format!("Invalid local_link_connection: unexpected key '{key}'.")));
-        }
+        self.local_link_connection.iter().try_for_each(|(key, value)| check_link(key, value))?;
         self.name.as_deref().map_or(Ok(()), |name| check_name("port", name))
     }
 }

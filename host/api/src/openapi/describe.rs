@@ -19,8 +19,6 @@ pub(crate) enum Type {
     OneOf(&'static [&'static str]),
     /// An object of any kind.
     Object,
-    /// Anything.
-    Any,
     /// A list of texts.
     Texts,
     /// One of the document's schemas.
@@ -83,7 +81,9 @@ pub(crate) enum Answer {
     Keys(&'static [&'static str]),
     /// An object from names to values of this type.
     Map(Type),
-    /// Any JSON object.
+    /// A list of anything.
+    Array,
+    /// Any JSON.
     Free,
     /// Bytes.
     Bytes,
@@ -196,7 +196,8 @@ pub(crate) const PAGE: &[Arg] = &[
 /// Which fields are shown, as old as the route.
 pub(crate) const FIELDS: &[Arg] = &[arg("fields", 0, Type::Csv, "The fields to show; all or a few by default. Not together with detail.")];
 /// The same, since 1.8.
-pub(crate) const FIELDS_8: &[Arg] = &[arg("fields", 8, Type::Csv, "The fields to show; all or a few by default. Not together with detail.")];
+pub(crate) const FIELDS_8: &[Arg] =
+    &[arg("fields", 8, Type::Csv, "The fields to show; all or a few by default. Not together with detail.")];
 /// Whether all fields are shown, as old as the route.
 pub(crate) const DETAIL: &[Arg] = &[arg("detail", 0, Type::Bool, "Whether all fields are shown.")];
 /// The same, since 1.43.

@@ -28,6 +28,10 @@ const BEAT: [Arg; 6] = [
     arg("agent_status_message", 72, Type::Text, "Of other deploy interfaces than there are here."),
 ];
 
+/// What it says where the path does not name the node.
+const BEAT_OF: &[Arg] =
+    &[needed("node_ident", 22, Type::Text, "The node, by its UUID or name."), BEAT[0], BEAT[1], BEAT[2], BEAT[3], BEAT[4], BEAT[5]];
+
 /// The routes.
 pub(crate) const OPS: &[Op] = &[
     get("/", 1, "The versions of the API.", Answer::One("Root")).any_query(),
@@ -37,15 +41,7 @@ pub(crate) const OPS: &[Op] = &[
         arg("node_uuid", 22, Type::Text, "The node, where the agent knows it."),
     ]]),
     put("/v1/heartbeat/{node}", 22, "An agent is alive.").method("post").body(Body::Args(&BEAT)),
-    put("/v1/heartbeat", 22, "The same, with the node among the arguments.").method("post").body(Body::Args(&[
-        needed("node_ident", 22, Type::Text, "The node, by its UUID or name."),
-        BEAT[0],
-        BEAT[1],
-        BEAT[2],
-        BEAT[3],
-        BEAT[4],
-        BEAT[5],
-    ])),
+    put("/v1/heartbeat", 22, "An agent is alive, which says in the body whose it is.").method("post").body(Body::Args(BEAT_OF)),
     inspection("/v1/continue_inspection"),
     inspection("/v1/continue_inspection.json"),
     get("/v1/ports", 1, "Lists ports.", Answer::List("ports", "Port")).query(&[PAGE, FIELDS_8, DETAIL_43, PORT_FILTERS]),

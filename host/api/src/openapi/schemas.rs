@@ -5,7 +5,7 @@ use wrought_domain::Map;
 
 use crate::fields::{Field, Kind};
 use crate::openapi::describe::{Arg, Type};
-use crate::{chassis, deploy_templates, inspection_rules, nodes, portgroups, ports, runbooks, steps, volumes};
+use crate::{allocations, chassis, deploy_templates, inspection_rules, nodes, portgroups, ports, runbooks, steps, volumes};
 
 /// A reference to a schema of the document.
 pub(crate) fn named(name: &str) -> Value {
@@ -41,7 +41,6 @@ pub(crate) fn of_type(kind: Type, in_query: bool) -> Value {
         Type::Csv => json!({"type": "string", "description": "A list, joined by commas."}),
         Type::OneOf(names) => json!({"type": "string", "enum": names}),
         Type::Object => json!({"type": "object"}),
-        Type::Any => json!({}),
         Type::Texts => json!({"type": "array", "items": {"type": "string"}}),
         Type::Named(name) => named(name),
         Type::Each(name) => json!({"type": "array", "items": named(name)}),
@@ -160,6 +159,7 @@ pub(crate) fn all() -> Map {
     for (name, fields) in [
         ("Node", nodes::fields::FIELDS),
         ("Port", ports::FIELDS),
+        ("Allocation", allocations::FIELDS),
         ("Chassis", chassis::FIELDS),
         ("Portgroup", portgroups::FIELDS),
         ("VolumeConnector", volumes::CONNECTOR_FIELDS),

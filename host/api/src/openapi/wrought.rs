@@ -2,7 +2,6 @@
 
 use crate::openapi::describe::{Answer, Arg, Body, Op, Type, arg, delete, get, needed, post, put};
 
-
 const REASON: &[Arg] = &[needed("reason", 0, Type::Text, "Why; the audit keeps it.")];
 const MAY_REASON: &[Arg] = &[arg("reason", 0, Type::Text, "Why; the audit keeps it.")];
 const GRANT: &[Arg] = &[
@@ -44,7 +43,7 @@ const AUDIT: &[Arg] = &[
 
 /// The routes.
 pub(crate) const OPS: &[Op] = &[
-    get("/openapi.json", 0, "This document.", Answer::Free),
+    get("/openapi.json", 0, "This document.", Answer::Free).any_query(),
     get("/wrought/v1/stats", 0, "Figures of the running host.", Answer::Free),
     get("/wrought/v1/drivers", 0, "Lists drivers with their versions.", Answer::Keys(&["drivers"])),
     get("/wrought/v1/drivers/{name}", 0, "Shows a driver, its versions with their reports, and what was refused.", Answer::Free),
@@ -67,11 +66,15 @@ pub(crate) const OPS: &[Op] = &[
     decision("/wrought/v1/drivers/{name}/ungrant", "Takes capabilities away.", GRANT),
     decision("/wrought/v1/drivers/{name}/canary", "A version serves a share of new operations.", CANARY),
     decision("/wrought/v1/drivers/{name}/canary", "The trial ends.", MAY_REASON).method("delete"),
-    decision("/wrought/v1/revocations", "Revokes a version everywhere.", &[
-        needed("digest", 0, Type::Text, "The version's digest."),
-        needed("reason", 0, Type::Text, "Shown on every node that runs on it."),
-        arg("rollback", 0, Type::Named("StrictBoolean"), "Whether the versions before it serve again."),
-    ]),
+    decision(
+        "/wrought/v1/revocations",
+        "Revokes a version everywhere.",
+        &[
+            needed("digest", 0, Type::Text, "The version's digest."),
+            needed("reason", 0, Type::Text, "Shown on every node that runs on it."),
+            arg("rollback", 0, Type::Named("StrictBoolean"), "Whether the versions before it serve again."),
+        ],
+    ),
     get("/wrought/v1/audit", 0, "Who decided what, and what drivers were denied.", Answer::Keys(&["audit"])).query(&[AUDIT]),
     get("/wrought/v1/artifacts", 0, "Lists artifacts.", Answer::Keys(&["artifacts"])),
     get("/wrought/v1/artifacts/{name}", 0, "Shows an artifact, by its name or digest.", Answer::Free),
@@ -104,18 +107,25 @@ pub(crate) const OPS: &[Op] = &[
         arg("before", 0, Type::Moment, "Operations that began before this."),
         arg("limit", 0, Type::Int(1, 1_000_000), "The most operations in the answer."),
     ]]),
-    get("/wrought/v1/journal/{which}", 0, "Shows an operation and its calls.", Answer::Keys(&["operation", "calls"]))
-        .query(&[&[arg("detail", 0, Type::Bool, "Whether the records are shown.")]]),
-    get("/wrought/v1/journal/{which}/export", 0, "A file for wrought replay.", Answer::Bytes)
-        .query(&[&[arg("components", 0, Type::Bool, "Whether the drivers are in it.")]]),
+    get("/wrought/v1/journal/{which}", 0, "Shows an operation and its calls.", Answer::Keys(&["operation", "calls"])).query(&[&[arg(
+        "detail",
+        0,
+        Type::Bool,
+        "Whether the records are shown.",
+    )]]),
+    get("/wrought/v1/journal/{which}/export", 0, "A file for wrought replay.", Answer::Bytes).query(&[&[arg(
+        "components",
+        0,
+        Type::Bool,
+        "Whether the drivers are in it.",
+    )]]),
     get("/wrought/v1/nodes/{node}/events", 0, "What happened to a node.", Answer::Keys(&["events", "last", "dropped"])).query(&[EVENTS]),
     get("/wrought/v1/nodes/{node}/why", 0, "What a node waits for, or why it failed, and what to do.", Answer::Free),
-    decision("/wrought/v1/nodes/{node}/retry", "What failed last begins again.", &[arg(
-        "from_start",
-        0,
-        Type::Named("StrictBoolean"),
-        "From its beginning, and not from where it failed.",
-    )])
+    decision(
+        "/wrought/v1/nodes/{node}/retry",
+        "What failed last begins again.",
+        &[arg("from_start", 0, Type::Named("StrictBoolean"), "From its beginning, and not from where it failed.")],
+    )
     .status(202),
     decision("/wrought/v1/nodes/{node}/cancel", "Ends what waits for its turn.", &[]).body(Body::Nothing),
     decision("/wrought/v1/nodes/{node}/unlock", "Breaks the lock of an operation.", REASON),

@@ -28,6 +28,7 @@ mod recipes;
 mod requests;
 mod rules;
 mod shown;
+mod validation;
 mod versions;
 mod vifs;
 mod volumes;

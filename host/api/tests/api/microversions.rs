@@ -25,7 +25,7 @@ fn node_fields() -> Vec<Written> {
     let uuid = "0b5e55ed-1ab0-4000-8000-00000000c0de";
     let mut fields = vec![
         ("uuid", 1, true, false, json!(uuid)),
-        ("driver", 1, true, true, json!("fake-hardware")),
+        ("driver", 1, true, true, json!("redfish")),
         ("driver_info", 1, true, true, json!({"a": 1})),
         ("properties", 1, true, true, json!({"a": 1})),
         ("extra", 1, true, true, json!({"a": 1})),
@@ -131,7 +131,7 @@ async fn each_field_of_a_node_is_written_since_its_version() {
         // Each field meets a node as it was enrolled.
         let node = host.enroll("one").await;
         let fields: Vec<Written> = node_fields().into_iter().filter(|field| field.0 == *name).collect();
-        writes_follow_the_version(&host, "/v1/nodes", "/v1/nodes/one", 1, &json!({"driver": "redfish"}), &fields).await;
+        writes_follow_the_version(&host, "/v1/nodes", &format!("/v1/nodes/{node}"), 1, &json!({"driver": "redfish"}), &fields).await;
         if *since > 8 {
             let at_since = at(&host, *since, "GET", &format!("/v1/nodes?fields={name}"), &Value::Null).await.expect(200).json();
             assert!(at_since["nodes"][0].get(*name).is_some(), "{name}");
@@ -206,14 +206,7 @@ async fn each_argument_of_a_query_is_known_since_its_version() {
         ("include_children=true", 83),
         ("instance_name=i", 104),
     ];
-    let ports = [
-        ("node=n", 6),
-        ("fields=uuid", 8),
-        ("detail=true", 43),
-        ("shard=s", 82),
-        ("description_contains=d", 97),
-        ("conductor_groups=g", 99),
-    ];
+    let ports = [("fields=uuid", 8), ("detail=true", 43), ("shard=s", 82), ("description_contains=d", 97), ("conductor_groups=g", 99)];
     let drivers = [("type=dynamic", 30), ("detail=true", 30), ("fields=name", 77)];
     let bios = [("detail=true", 74), ("fields=name", 74)];
     let rows = nodes.iter().map(|row| ("/v1/nodes", row)).chain(ports.iter().map(|row| ("/v1/ports", row)));
@@ -227,6 +220,10 @@ async fn each_argument_of_a_query_is_known_since_its_version() {
     for query in ["instance_uuid=0b5e55ed-1ab0-4000-8000-00000000c0de", "associated=true", "maintenance=true", "limit=1", "sort_key=uuid"] {
         at(&host, 1, "GET", &format!("/v1/nodes?{query}"), &Value::Null).await.expect(200);
     }
+    at(&host, 4, "GET", "/v1/ports?node=n", &Value::Null).await.expect(406);
+    at(&host, 5, "GET", "/v1/ports?node=n", &Value::Null).await.expect(200);
+    at(&host, 4, "GET", "/v1/nodes/n", &Value::Null).await.expect(404);
+    at(&host, 5, "GET", "/v1/nodes/n", &Value::Null).await.expect(200);
     let driver = json!([{"op": "replace", "path": "/driver", "value": "redfish"}]);
     at(&host, 44, "PATCH", "/v1/nodes/n?reset_interfaces=true", &driver).await.expect(406);
     at(&host, 45, "PATCH", "/v1/nodes/n?reset_interfaces=true", &driver).await.expect(200);
@@ -264,7 +261,7 @@ async fn each_verb_is_known_since_its_version() {
             "rescue" => body["rescue_password"] = json!("p"),
             _ => {}
         }
-        let path = "/v1/nodes/n/states/provision";
+        let path = &format!("/v1/nodes/{node}/states/provision");
         if since > 1 {
             at(&host, since - 1, "PUT", path, &body).await.expect(406);
         }
@@ -344,8 +341,8 @@ const RESOURCES: &[(&str, &str, u16, u16)] = &[
     ("PUT", "/v1/nodes/n/management/inject_nmi", 29, 404),
     ("GET", "/v1/nodes/n/volume", 32, 404),
     ("GET", "/v1/nodes/n/volume/connectors", 32, 404),
-    ("GET", "/v1/nodes/n/traits", 37, 404),
-    ("PUT", "/v1/nodes/n/traits/CUSTOM_A", 37, 404),
+    ("GET", "/v1/nodes/n/traits", 37, 406),
+    ("PUT", "/v1/nodes/n/traits/CUSTOM_A", 37, 405),
     ("GET", "/v1/nodes/n/bios", 40, 404),
     ("GET", "/v1/nodes/n/allocation", 52, 404),
     ("GET", "/v1/nodes/n/management/indicators", 63, 404),
@@ -356,7 +353,7 @@ const RESOURCES: &[(&str, &str, u16, u16)] = &[
     ("GET", "/v1/nodes/n/children", 83, 404),
     ("GET", "/v1/nodes/n/firmware", 86, 404),
     ("POST", "/v1/nodes/n/vmedia", 89, 404),
-    ("GET", "/v1/drivers/redfish/raid/logical_disk_properties", 12, 404),
+    ("GET", "/v1/drivers/redfish/raid/logical_disk_properties", 12, 406),
     ("POST", "/v1/allocations", 52, 405),
     ("POST", "/v1/portgroups", 23, 404),
     ("POST", "/v1/volume/connectors", 32, 404),
@@ -442,9 +439,6 @@ async fn states_and_what_is_enrolled_follow_the_version() {
     }
     host.edit(node, |node| node.provision_state = ProvisionState::Available).await;
     for (minor, state) in [(1, Value::Null), (2, json!("available"))] {
-        for path in ["/v1/nodes/n", "/v1/nodes/n/states"] {
-            assert_eq!(at(&host, minor, "GET", path, &Value::Null).await.expect(404).status.as_u16(), 404, "names are since 1.5");
-        }
         let shown = at(&host, minor, "GET", &format!("/v1/nodes/{node}"), &Value::Null).await.expect(200).json();
         assert_eq!(shown["provision_state"], state, "1.{minor}");
     }
@@ -452,5 +446,50 @@ async fn states_and_what_is_enrolled_follow_the_version() {
     for (minor, field, value) in [(35, "agent_version", "9"), (67, "agent_verify_ca", "c"), (71, "agent_status", "start")] {
         let body = json!({"callback_url": "https://192.0.2.1:9999", "agent_token": "t", field: value});
         at(&host, minor, "POST", &format!("/v1/heartbeat/{node}"), &body).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn each_field_of_a_port_group_is_written_since_its_version() {
+    let host = Host::new().await;
+    let node = host.enroll("n").await;
+    let base = json!({ "node_uuid": node });
+    let uuid = at(&host, 23, "POST", "/v1/portgroups", &base).await.expect(201).json()["uuid"].as_str().unwrap().to_owned();
+    let fields = [
+        ("extra", 23, true, true, json!({"a": 1})),
+        ("standalone_ports_supported", 23, true, true, json!(false)),
+        ("internal_info", 23, false, false, json!({})),
+        ("mode", 26, true, true, json!("802.3ad")),
+        ("properties", 26, true, true, json!({"miimon": 100})),
+        ("physical_network", 102, true, true, json!("p")),
+        ("category", 103, true, true, json!("c")),
+        ("dynamic_portgroup", 111, false, false, json!(true)),
+    ];
+    writes_follow_the_version(&host, "/v1/portgroups", &format!("/v1/portgroups/{uuid}"), 23, &base, &fields).await;
+    for (name, since, ..) in fields.iter().filter(|field| field.1 > 23) {
+        for (minor, there) in [(since - 1, false), (*since, true)] {
+            let shown = at(&host, minor, "GET", &format!("/v1/portgroups/{uuid}"), &Value::Null).await.expect(200).json();
+            assert_eq!(shown.get(*name).is_some(), there, "{name} at 1.{minor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn allocations_are_changed_owned_and_backfilled_since_their_versions() {
+    let host = Host::new().await;
+    let base = json!({"resource_class": "c"});
+    let uuid = at(&host, 52, "POST", "/v1/allocations", &base).await.expect(201).json()["uuid"].as_str().unwrap().to_owned();
+    let path = format!("/v1/allocations/{uuid}");
+    let rename = json!([{"op": "add", "path": "/name", "value": "fresh"}]);
+    at(&host, 56, "PATCH", &path, &rename).await.expect(405);
+    at(&host, 57, "PATCH", &path, &rename).await.expect(200);
+    at(&host, 59, "POST", "/v1/allocations", &json!({"resource_class": "c", "owner": "o"})).await.expect(406);
+    at(&host, 60, "POST", "/v1/allocations", &json!({"resource_class": "c", "owner": "o"})).await.expect(201);
+    at(&host, 57, "POST", "/v1/allocations", &json!({"resource_class": "c", "node": "none"})).await.expect(406);
+    at(&host, 58, "POST", "/v1/allocations", &json!({"resource_class": "c", "node": "none"})).await.expect(400);
+    for (minor, there) in [(59, false), (60, true)] {
+        assert_eq!(at(&host, minor, "GET", &path, &Value::Null).await.expect(200).json().get("owner").is_some(), there);
+        let status = if there { 200 } else { 406 };
+        at(&host, minor, "GET", "/v1/allocations?owner=o", &Value::Null).await.expect(status);
     }
 }

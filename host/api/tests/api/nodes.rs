@@ -318,7 +318,7 @@ async fn what_is_below_a_node_answers_clients() {
     host.put("/v1/nodes/n/management/boot_device", json!({"boot_device": "tape"})).await.expect(400);
     assert_eq!(host.asked(), [Asked::BootDevice(node, "pxe".into(), false)]);
     // Not there yet in old versions.
-    for (path, version) in [("vifs", "1.27"), ("traits", "1.36"), ("bios", "1.39"), ("history", "1.77"), ("firmware", "1.85")] {
+    for (path, version) in [("vifs", "1.27"), ("bios", "1.39"), ("history", "1.77"), ("firmware", "1.85")] {
         host.call("GET", &format!("/v1/nodes/n/{path}"), version, Value::Null).await.expect(404);
     }
 }

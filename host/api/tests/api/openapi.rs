@@ -23,10 +23,12 @@ impl Fixture {
         let document = host.get("/openapi.json").await.expect(200).json();
         let node = host.enroll("n").await;
         let mut ids = BTreeMap::from([("{node}", node.to_string()), ("{driver}", "redfish".into()), ("{hostname}", "testhost".into())]);
+        ids.insert("{which}", "led@chassis".into());
         let step = |place: &str| json!([{"interface": "bios", "step": "apply", "args": {}, place: 1}]);
         for (name, collection, body) in [
             ("{port}", "ports", json!({"node_uuid": node, "address": "52:54:00:00:00:01"})),
             ("{chassis}", "chassis", json!({})),
+            ("{allocation}", "allocations", json!({"resource_class": "c"})),
             ("{portgroup}", "portgroups", json!({"node_uuid": node})),
             ("{connector}", "volume/connectors", json!({"node_uuid": node, "type": "iqn", "connector_id": "iqn.x"})),
             ("{target}", "volume/targets", json!({"node_uuid": node, "volume_type": "iscsi", "boot_index": 0, "volume_id": "v"})),
@@ -88,7 +90,10 @@ impl Fixture {
     /// Every route: method, path, description.
     fn routes(&self) -> Vec<(&str, &str, &Value)> {
         let paths = self.document["paths"].as_object().unwrap();
-        paths.iter().flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |(m, op)| (m.as_str(), path.as_str(), op))).collect()
+        paths
+            .iter()
+            .flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |(m, op)| (m.as_str(), path.as_str(), op)))
+            .collect()
     }
 }
 
@@ -144,7 +149,8 @@ async fn each_argument_of_a_query_is_known_and_no_other() {
         }
         if op["x-any-query"] != true {
             let reply = fixture.send(method, &format!("{path}?{NOBODYS}=1"), "1.115", body.as_ref()).await;
-            let first_of_all = reply.status.as_u16() == 400 && String::from_utf8_lossy(&reply.bytes).contains("Missing mandatory parameter");
+            let first_of_all =
+                reply.status.as_u16() == 400 && String::from_utf8_lossy(&reply.bytes).contains("Missing mandatory parameter");
             if !refuses(&reply, NOBODYS) && !first_of_all {
                 defects.push(format!("{method} {path}?{NOBODYS}: {} {}", reply.status, String::from_utf8_lossy(&reply.bytes)));
             }
@@ -160,7 +166,9 @@ async fn each_key_of_a_body_is_known_and_no_other() {
     let mut defects = Vec::new();
     for (method, template, op) in fixture.routes() {
         let schema = fixture.resolved(&op["requestBody"]["content"]["application/json"]["schema"]);
-        let (Some(properties), Some(false)) = (schema["properties"].as_object(), schema["additionalProperties"].as_bool()) else { continue };
+        let (Some(properties), Some(false)) = (schema["properties"].as_object(), schema["additionalProperties"].as_bool()) else {
+            continue;
+        };
         if ends(method, template) {
             continue;
         }

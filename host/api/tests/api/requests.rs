@@ -131,8 +131,14 @@ const WHAT_NODES_HAVE: &[Row] = &[
     ("GET", "/v1/volume/connectors", "1.32", "", 200),
     ("GET", "/v1/volume/targets", "1.32", "", 200),
     ("DELETE", "/v1/ports/{ports}", "1.101", "", 204),
-    ("GET", "/v1/shards", "", "", 200),
-    ("POST", "/v1/events", "1.109", r#"{"events":[{"event":"network.bind_port","port_id":"{ports}","mac_address":"52:54:00:00:00:01","status":"ACTIVE"}]}"#, 204),
+    ("GET", "/v1/shards", "1.82", "", 200),
+    (
+        "POST",
+        "/v1/events",
+        "1.109",
+        r#"{"events":[{"event":"network.bind_port","port_id":"{ports}","mac_address":"52:54:00:00:00:01","status":"ACTIVE"}]}"#,
+        204,
+    ),
 ];
 
 const REST: &[Row] = &[
@@ -280,7 +286,9 @@ async fn an_answer_without_a_body_says_that_it_has_none() {
     ] {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let length = body.len();
-        let request = format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: h\r\nX-OpenStack-Ironic-API-Version: 1.109\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
