@@ -101,7 +101,7 @@ async fn system_and_manager_show_one_drive() {
     let mut manager = Bmc::of(&fleet, 0);
     manager.node.system_path = manager.node.system_path.replace("Systems", "Managers");
     let (_, drives) = manager.ask(Method::GET, "/VirtualMedia", None).await;
-    assert_eq!(drives["Members@odata.count"], 1);
+    assert_eq!(drives["Members@odata.count"], 2);
     let (_, drive) = manager.ask(Method::GET, "/VirtualMedia/Cd", None).await;
     assert_eq!((&drive["Inserted"], &drive["ImageName"]), (&json!(true), &json!("boot.iso")));
     assert_eq!(manager.ask(Method::POST, &action("EjectMedia"), Some(json!({}))).await.0, StatusCode::NO_CONTENT);
