@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use uuid::Uuid;
 use wrought_domain::hardware_type::{FAKE_HARDWARE, REDFISH};
 use wrought_domain::{Map, Node, NodeId, Port, PowerState, Principal, ProvisionState};
-use wrought_storage::{Durability, Store};
+use wrought_storage::{Durability, Reserved, Store};
 
 use crate::load::{post, put};
 
@@ -59,7 +59,9 @@ impl Host {
     /// One with so many nodes, on so many of which an agent runs.
     pub async fn start(nodes: usize, agents: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let config = "[conductor]\nsync_power_state_interval = 0\nmax_concurrent_clean = 100000\n";
+        // All agents have the address of this process.
+        let api = "[api]\nagent_requests_per_second = 0\nagent_requests_per_second_total = 0\n";
+        let config = format!("[conductor]\nsync_power_state_interval = 0\nmax_concurrent_clean = 100000\n{api}");
         std::fs::write(folder.path().join("wrought.toml"), config)?;
         let data = folder.path().join("data");
         let (uuids, macs) = fill(&data, nodes, agents).await?;
@@ -174,7 +176,7 @@ async fn fill(data: &Path, nodes: usize, manageable: usize) -> Result<(Vec<NodeI
             let mac = format!("52:54:00:{:02x}:{:02x}:{:02x}", number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
             let port = Port::new(Uuid::new_v4(), node.uuid, &mac, Timestamp::now());
             let uuid = store.create_node(who, node).await?.value.uuid;
-            store.create_port(who, port).await?;
+            store.create_part(who, port, Reserved::Refuse).await?;
             anyhow::Ok((uuid, mac))
         }
     };
