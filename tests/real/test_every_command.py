@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import time
 from typing import Callable
 
 import pytest
@@ -29,16 +28,20 @@ def settled(baremetal: Baremetal, node: str) -> dict:
     return wait_until(f"{node} to be free", lambda: (shown := baremetal.json("node show", node))["reservation"] is None and shown, SECONDS)
 
 
+def uuids(rows: list[dict]) -> list[str]:
+    return [row["uuid"] for row in rows]
+
+
 def chassis(baremetal: Baremetal, _: Wrought) -> None:
     made = baremetal.json("chassis create", "--description", "row 1", "--extra", "rack=7")
     baremetal("chassis set", made["uuid"], "--description", "row 2", "--extra", "unit=3")
     baremetal("chassis unset", made["uuid"], "--extra", "rack")
     shown = baremetal.json("chassis show", made["uuid"])
     assert (shown["description"], shown["extra"]) == ("row 2", {"unit": 3})
-    assert [row["UUID"] for row in baremetal.json("chassis list", "--long")] == [made["uuid"]]
+    assert uuids(baremetal.json("chassis list", "--long")) == [made["uuid"]]
     baremetal("node create", "--driver", "fake-hardware", "--name", "in-chassis", "--chassis-uuid", made["uuid"])
-    assert [row["Name"] for row in baremetal.json("node list", "--chassis", made["uuid"])] == ["in-chassis"]
-    assert "409" in baremetal.refused("chassis delete", made["uuid"]) or True
+    assert [row["name"] for row in baremetal.json("node list", "--chassis", made["uuid"])] == ["in-chassis"]
+    assert "contains nodes" in baremetal.refused("chassis delete", made["uuid"])
     baremetal("node unset", "in-chassis", "--chassis-uuid")
     baremetal("chassis delete", made["uuid"])
     baremetal("node delete", "in-chassis")
@@ -46,16 +49,16 @@ def chassis(baremetal: Baremetal, _: Wrought) -> None:
 
 
 def drivers_and_conductors(baremetal: Baremetal, _: Wrought) -> None:
-    names = {row["Supported driver(s)"] for row in baremetal.json("driver list", "--long")}
+    names = {row["name"] for row in baremetal.json("driver list", "--long")}
     assert {"fake-hardware", "redfish"} <= names
     assert baremetal.json("driver show", "fake-hardware")["default_deploy_interface"]
-    assert "redfish_address" in {row["Property"] for row in baremetal.json("driver property list", "redfish")}
+    assert "redfish_address" in baremetal("driver property list", "redfish")
     assert baremetal.json("driver raid property list", "fake-hardware")
     baremetal.json("driver passthru list", "fake-hardware")
-    assert "404" in baremetal.refused("driver passthru call", "fake-hardware", "no-such-method") or True
+    assert "No handler for method" in baremetal.refused("driver passthru call", "fake-hardware", "no-such-method")
     (one,) = baremetal.json("conductor list", "--long")
-    assert one["Alive"] is True
-    assert "fake-hardware" in baremetal.json("conductor show", one["Hostname"])["drivers"]
+    assert one["alive"] is True
+    assert "fake-hardware" in baremetal.json("conductor show", one["hostname"])["drivers"]
 
 
 def nodes(baremetal: Baremetal, _: Wrought) -> None:
@@ -76,25 +79,25 @@ def nodes(baremetal: Baremetal, _: Wrought) -> None:
     for filter in (["--owner", "p1"], ["--driver", "fake-hardware"], ["--resource-class", "small"], ["--no-maintenance"], ["--unassociated"],
                    ["--shards", "s1"], ["--sharded"], ["--description-contains", "first"], ["--instance-name", "web"],
                    ["--provision-state", "enroll"], ["--no-retired"], ["--conductor-group", ""]):
-        assert [row["Name"] for row in baremetal.json("node list", *filter, "--limit", "5")] == ["n2"], filter
+        assert [row["name"] for row in baremetal.json("node list", *filter, "--limit", "5")] == ["n2"], filter
     assert baremetal.json("node list", "--unsharded") == []
-    assert baremetal.json("shard list") == [{"Name": "s1", "Count": 1}]
+    assert baremetal.json("shard list") == [{"name": "s1", "count": 1}]
 
     child = baremetal.json("node create", "--driver", "fake-hardware", "--parent-node", made["uuid"])
-    assert [row["Child Nodes"] for row in baremetal.json("node children list", "n2")] == [child["uuid"]]
+    assert child["uuid"] in baremetal("node children list", "n2")
     assert len(baremetal.json("node list", "--include-children")) == 2
-    assert [row["UUID"] for row in baremetal.json("node list", "--parent-node", made["uuid"])] == [child["uuid"]]
+    assert uuids(baremetal.json("node list", "--parent-node", made["uuid"])) == [child["uuid"]]
     baremetal("node delete", child["uuid"])
 
     baremetal("node add trait", "n2", "CUSTOM_A")
     baremetal("node trait add", "n2", "CUSTOM_B", "CUSTOM_C")
     baremetal("node trait remove", "n2", "CUSTOM_C")
-    assert sorted(row["Traits"] for row in baremetal.json("node trait list", "n2")) == ["CUSTOM_A", "CUSTOM_B"]
+    assert sorted(row["traits"] for row in baremetal.json("node trait list", "n2")) == ["CUSTOM_A", "CUSTOM_B"]
     baremetal("node remove trait", "n2", "--all")
     assert baremetal.json("node trait list", "n2") == []
 
     baremetal("node maintenance set", "n2", "--reason", "a fan")
-    assert [row["Name"] for row in baremetal.json("node list", "--maintenance")] == ["n2"]
+    assert [row["name"] for row in baremetal.json("node list", "--maintenance")] == ["n2"]
     baremetal("node maintenance unset", "n2")
     rows = {row["Interface"]: row["Result"] for row in baremetal.json("node validate", "n2")}
     assert {"bios", "boot", "console", "deploy", "firmware", "inspect", "management", "network", "power", "raid", "rescue", "storage"} == set(rows)
@@ -110,7 +113,7 @@ def ports(baremetal: Baremetal, _: Wrought) -> None:
     baremetal("port group unset", "bond", "--extra", "a", "--property", "miimon", "--category")
     shown = baremetal.json("port group show", "bond")
     assert (shown["mode"], shown["extra"], shown["properties"]) == ("active-backup", {"c": "d"}, {"xmit": "layer3+4"})
-    assert [row["UUID"] for row in baremetal.json("port group list", "--node", node, "--long")] == [group["uuid"]]
+    assert uuids(baremetal.json("port group list", "--node", node, "--long")) == [group["uuid"]]
     assert baremetal.json("port group show", "--address", "52:54:00:00:00:10")["uuid"] == group["uuid"]
 
     port = baremetal.json("port create", "52:54:00:00:00:11", "--node", node, "--local-link-connection", "switch_id=0a:1b:2c:3d:4e:5f",
@@ -122,13 +125,13 @@ def ports(baremetal: Baremetal, _: Wrought) -> None:
     assert (shown["portgroup_uuid"], shown["extra"], shown["name"], shown["pxe_enabled"], shown["description"]) == (
         group["uuid"], {"c": "d"}, "eth1", False, None)
     assert baremetal.json("port show", "--address", "52:54:00:00:00:11")["uuid"] == port
-    assert [row["UUID"] for row in baremetal.json("port list", "--node", node, "--long")] == [port]
-    assert [row["UUID"] for row in baremetal.json("port list", "--port-group", group["uuid"])] == [port]
+    assert uuids(baremetal.json("port list", "--node", node, "--long")) == [port]
+    assert uuids(baremetal.json("port list", "--port-group", group["uuid"])) == [port]
     baremetal("port unset", port, "--port-group", "--local-link-connection", "port_id")
     baremetal("port set", port, "--pxe-enabled")
 
     baremetal("node vif attach", "with-ports", "vif-1", "--port-uuid", port)
-    assert [row["ID"] for row in baremetal.json("node vif list", "with-ports")] == ["vif-1"]
+    assert [row["id"] for row in baremetal.json("node vif list", "with-ports")] == ["vif-1"]
     assert baremetal.json("port show", port)["internal_info"] == {"tenant_vif_port_id": "vif-1"}
     baremetal("node vif detach", "with-ports", "vif-1")
     assert baremetal.json("node vif list", "with-ports") == []
@@ -147,12 +150,12 @@ def ports(baremetal: Baremetal, _: Wrought) -> None:
     baremetal("volume connector set", connector, "--connector-id", "iqn.2026-11.example:n2", "--extra", "c=d")
     baremetal("volume connector unset", connector, "--extra", "a")
     assert (shown := baremetal.json("volume connector show", connector))["connector_id"] == "iqn.2026-11.example:n2" and shown["extra"] == {"c": "d"}
-    assert [row["UUID"] for row in baremetal.json("volume connector list", "--node", node)] == [connector]
+    assert uuids(baremetal.json("volume connector list", "--node", node)) == [connector]
     baremetal("volume target set", target["uuid"], "--volume-id", "v2", "--extra", "a=b")
     baremetal("volume target unset", target["uuid"], "--extra", "a", "--property", "target_portal")
     shown = baremetal.json("volume target show", target["uuid"])
     assert (shown["volume_id"], shown["extra"], set(shown["properties"])) == ("v2", {}, {"auth_password"})
-    assert [row["UUID"] for row in baremetal.json("volume target list", "--node", node, "--long")] == [target["uuid"]]
+    assert uuids(baremetal.json("volume target list", "--node", node, "--long")) == [target["uuid"]]
     baremetal("volume target delete", target["uuid"])
     baremetal("volume connector delete", connector)
     baremetal("node delete", "with-ports")
@@ -164,7 +167,7 @@ def recipes(baremetal: Baremetal, _: Wrought) -> None:
     baremetal("deploy template set", "CUSTOM_T", "--extra", "c=d")
     baremetal("deploy template unset", "CUSTOM_T", "--extra", "a")
     assert baremetal.json("deploy template show", "CUSTOM_T")["extra"] == {"c": "d"}
-    assert [row["Name"] for row in baremetal.json("deploy template list")] == ["CUSTOM_T"]
+    assert [row["name"] for row in baremetal.json("deploy template list")] == ["CUSTOM_T"]
     baremetal("deploy template delete", "CUSTOM_T")
 
     steps = json.dumps([{"interface": "bios", "step": "factory_reset", "args": {}, "order": 1}])
@@ -176,16 +179,16 @@ def recipes(baremetal: Baremetal, _: Wrought) -> None:
     baremetal("runbook trait add", "book", "CUSTOM_A", "CUSTOM_B")
     baremetal("runbook trait remove", "book", "CUSTOM_A")
     assert [row["traits"] for row in baremetal.json("runbook trait list", "book")] == ["CUSTOM_B"]
-    assert [row["Name"] for row in baremetal.json("runbook list")] == ["book"]
+    assert [row["name"] for row in baremetal.json("runbook list")] == ["book"]
     baremetal("runbook delete", "book")
 
     actions = json.dumps([{"op": "set-attribute", "args": {"path": "/extra/rack", "value": 7}}])
-    rule = baremetal.json("inspection rule create", "--actions", actions, "--description", "D", "--priority", "10")["uuid"]
+    rule = baremetal.json("inspection rule create", "--actions", actions, "--description", "D", "--priority", "10", "--conditions", "[]")["uuid"]
     baremetal("inspection rule set", rule, "--priority", "20")
     baremetal("inspection rule unset", rule, "--description")
     shown = baremetal.json("inspection rule show", rule)
     assert (int(shown["priority"]), shown["description"]) == (20, None)
-    assert [row["UUID"] for row in baremetal.json("inspection rule list")] == [rule]
+    assert uuids(baremetal.json("inspection rule list")) == [rule]
     baremetal("inspection rule delete", rule)
 
 
@@ -210,7 +213,7 @@ def hardware(baremetal: Baremetal, host: Wrought) -> None:
     baremetal("node bios setting list", "m1", "--long")
     assert "404" in baremetal.refused("node bios setting show", "m1", "NoSuchSetting")
     baremetal("node firmware list", "m1")
-    assert {"first_method", "second_method"} <= {row["Name"] for row in baremetal.json("node passthru list", "m1")}
+    assert "second_method" in baremetal("node passthru list", "m1")
     baremetal("node passthru call", "m1", "second_method", "--arg", "bar=ok", "--http-method", "POST")
     settled(baremetal, "m1")
     baremetal("node set", "m1", "--target-raid-config", '{"logical_disks": [{"size_gb": 100, "raid_level": "1"}]}')
@@ -218,13 +221,13 @@ def hardware(baremetal: Baremetal, host: Wrought) -> None:
     baremetal("node unset", "m1", "--target-raid-config")
 
     baremetal("node inspect", "m1", "--wait")
-    baremetal.refused("node inventory save", "m1") if host.request_status("GET", "/v1/nodes/m1/inventory") == 404 else baremetal("node inventory save", "m1")
-    step = json.dumps([{"interface": "power", "step": "reboot"}]) if False else json.dumps([{"interface": "bios", "step": "factory_reset"}])
+    assert json.loads(baremetal("node inventory save", "m1"))["inventory"]["cpu"]["architecture"] == "x86_64"
+    step = json.dumps([{"interface": "bios", "step": "factory_reset"}])
     baremetal("node clean", "m1", "--clean-steps", step)
     wait_for(baremetal, "m1", "manageable")
     events = baremetal.json("node history list", "m1")
     if events:
-        baremetal("node history get", "m1", events[0]["UUID"])
+        baremetal("node history get", "m1", events[0]["uuid"])
     else:
         assert "404" in baremetal.refused("node history get", "m1", "00000000-0000-4000-8000-000000000000")
     baremetal("node delete", "m1")
@@ -243,9 +246,9 @@ def allocations(baremetal: Baremetal, _: Wrought) -> None:
     shown = baremetal.json("allocation show", "mine")
     assert (shown["extra"], shown["node_uuid"]) == ({"c": "d"}, baremetal.json("node show", "a1")["uuid"])
     assert baremetal.json("node show", "a1")["allocation_uuid"] == made["uuid"]
-    assert [row["Name"] for row in baremetal.json("allocation list", "--state", "active", "--resource-class", "tiny")] == ["mine"]
-    assert "error" in baremetal.refused("allocation create", "--resource-class", "huge", "--wait")
-    baremetal("allocation delete", "mine", *[row["UUID"] for row in baremetal.json("allocation list", "--state", "error")])
+    assert [row["name"] for row in baremetal.json("allocation list", "--state", "active", "--resource-class", "tiny")] == ["mine"]
+    assert "no available nodes" in baremetal.refused("allocation create", "--resource-class", "huge", "--wait")
+    baremetal("allocation delete", "mine", *uuids(baremetal.json("allocation list", "--state", "error")))
     assert baremetal.json("node show", "a1")["instance_uuid"] is None
     baremetal("node delete", "a1")
 
@@ -265,14 +268,13 @@ def provisioning(baremetal: Baremetal, host: Wrought) -> None:
     ):
         baremetal(command, "p1", *words)
         wait_for(baremetal, "p1", state)
-    hold = '[{"interface": "power", "step": "hold"}]'
-    baremetal("node service", "p1", "--service-steps", '[{"step": "hold"}]')
+    baremetal("node service", "p1", "--service-steps", '[{"interface": "power", "step": "hold"}]')
     wait_until("the hold", lambda: baremetal.json("node show", "p1")["provision_state"] == "service hold", SECONDS)
     baremetal("node unhold", "p1")
     wait_for(baremetal, "p1", "active")
     baremetal("node undeploy", "p1", "--wait")
     baremetal("node manage", "p1", "--wait")
-    baremetal("node clean", "p1", "--clean-steps", '[{"step": "hold"}]')
+    baremetal("node clean", "p1", "--clean-steps", '[{"interface": "power", "step": "hold"}]')
     wait_until("the hold", lambda: baremetal.json("node show", "p1")["provision_state"] == "clean hold", SECONDS)
     baremetal("node abort", "p1")
     wait_until("the abort", lambda: baremetal.json("node show", "p1")["provision_state"] in ("clean failed", "manageable"), SECONDS)
@@ -293,7 +295,7 @@ def files(baremetal: Baremetal, host: Wrought) -> None:
     }))
     baremetal("create", str(resources))
     made = baremetal.json("node show", "filed")
-    assert made["chassis_uuid"] and [row["Address"] for row in baremetal.json("port list", "--node", made["uuid"])] == ["52:54:00:00:00:99"]
+    assert made["chassis_uuid"] and [row["address"] for row in baremetal.json("port list", "--node", made["uuid"])] == ["52:54:00:00:00:99"]
     baremetal("node delete", "filed")
 
 
@@ -323,7 +325,7 @@ def test_the_core_at_older_versions(wrought, version: str):
     older = version == "1.31"
     assert ("traits" in made, "allocation_uuid" in made, "retired" in made) == (not older, not older, version == "latest")
     if older:
-        assert "1.37" in baremetal.refused("node add trait", "n1", "CUSTOM_A")
+        assert "405" in baremetal.refused("node add trait", "n1", "CUSTOM_A")
     else:
         baremetal("node add trait", "n1", "CUSTOM_A")
     baremetal("node manage", "n1", "--wait")
@@ -332,14 +334,13 @@ def test_the_core_at_older_versions(wrought, version: str):
     baremetal("node set", "n1", "--extra", "a=b")
     if not older:
         assert baremetal.json("allocation create", "--resource-class", "small", "--name", "mine", "--wait")["state"] == "active"
-        time.sleep(0)
     baremetal("node deploy", "n1", "--wait")
     assert baremetal.json("node show", "n1")["provision_state"] == "active"
     baremetal("node power off", "n1")
     wait_until("the power to be off", lambda: baremetal.json("node show", "n1")["power_state"] == "power off", SECONDS)
     settled(baremetal, "n1")
     baremetal("node undeploy", "n1", "--wait")
-    assert [row["Name"] for row in baremetal.json("node list", "--provision-state", "available")] == ["n1"]
+    assert [row["name"] for row in baremetal.json("node list", "--provision-state", "available")] == ["n1"]
     baremetal("port delete", port["uuid"])
     baremetal("node delete", "n1")
     assert baremetal.json("node list") == []

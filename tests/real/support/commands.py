@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import re
 
 from ironicclient.shell import App
@@ -19,6 +20,8 @@ class Baremetal:
 
     @staticmethod
     def _run(words: list[str]) -> tuple[int, str, str]:
+        # It tells each of its plugins at each start.
+        logging.disable(logging.INFO)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             app = App()
