@@ -98,8 +98,18 @@ def make_tokens(host: Wrought) -> None:
 
 
 def test_ironics_api_tests(tempest, folder: pathlib.Path):
-    judge(run_suite(f"{TEMPEST}/admin", tempest, folder, 600), 340, {}, {})
+    judge(run_suite(f"{TEMPEST}/admin", tempest, folder, 600), 380, {
+        "test_nodes.TestResetInterfaces.test_reset_all_interfaces": "it changes to the hardware type ipmi, which this host does not have",
+        "test_inspection_rules.TestInspectionRules.test_create_rule_complex_logging_conditions_actions":
+            "it expects the password in a rule to be shown",
+        "test_microversion_enforcement.TestNodeAllocationMicroversions.test_show_allocation_by_node":
+            "it asks for a node called None, as the allocation has none yet, and takes the 404 for a missing route",
+    }, {})
 
 
 def test_ironics_tests_of_roles(tempest, folder: pathlib.Path):
-    judge(run_suite(f"{TEMPEST}/rbac_defaults", tempest, folder, 300), 50, {}, {})
+    no_such_path = "it puts to a path that there is not: 404, where Ironic's framework says 405"
+    judge(run_suite(f"{TEMPEST}/rbac_defaults", tempest, folder, 300), 90, {
+        "test_nodes.TestNodeProjectReader.test_reader_cannot_set_raid_state": no_such_path,
+        "test_nodes.TestNodeSystemReader.test_reader_cannot_set_raid_state": no_such_path,
+    }, {})
