@@ -139,7 +139,10 @@ async fn slots(operation: &Operation<'_>, system: &Resource, kinds: &[MediaKind]
         found = read_slots(operation, &collections, kinds).await?;
     }
     if found.is_empty() {
-        return Err(operation.unsupported("NoVirtualMedia", if kinds == [MediaKind::Cd] { "the controller has no virtual CD drive" } else { "the controller has no such virtual drive" }));
+        return Err(operation.unsupported(
+            "NoVirtualMedia",
+            if kinds == [MediaKind::Cd] { "the controller has no virtual CD drive" } else { "the controller has no such virtual drive" },
+        ));
     }
     Ok(found)
 }

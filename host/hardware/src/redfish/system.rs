@@ -15,9 +15,9 @@ use crate::error::{HardwareError, Kind};
 use crate::http::tame;
 use crate::redfish::account::Account;
 use crate::redfish::guest::{Links, Tasks};
-use crate::redfish::{indicators, media};
 use crate::redfish::operation::{Operation, Resource};
 use crate::redfish::reply::Reply;
+use crate::redfish::{indicators, media};
 
 const SYSTEMS: &str = "/redfish/v1/Systems";
 const RESET: &str = "#ComputerSystem.Reset";
