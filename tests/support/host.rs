@@ -48,8 +48,11 @@ impl Host {
         let HostConfig { conductor, sections, log } = config;
         // Tests that let machines be as no record has them say so.
         let sync = if conductor.contains("sync_power_state_interval") { "" } else { "sync_power_state_interval = 0\n" };
-        let text =
-            format!("[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{sections}");
+        // Who is refused because a node is held shall be told so at once.
+        let patience = if sections.contains("[api]") { "" } else { "[api]\nnode_locked_patience_ms = 0\n" };
+        let text = format!(
+            "[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{patience}{sections}"
+        );
         std::fs::write(folder.path().join("wrought.toml"), text).unwrap();
         let drivers = folder.path().join("data/drivers");
         let compiled = super::compiled::take(&drivers);

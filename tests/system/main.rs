@@ -34,6 +34,7 @@ mod limits;
 mod locks;
 mod maintenance;
 mod management;
+mod patience;
 mod power_sync;
 mod pushes;
 mod queue;

@@ -433,7 +433,8 @@ pub struct Host {
 
 impl Host {
     pub async fn new() -> Self {
-        Self::with(ApiConfig { public_endpoint: Some("http://api.test".into()), ..ApiConfig::default() }).await
+        let config = ApiConfig { public_endpoint: Some("http://api.test".into()), node_locked_patience_ms: 0, ..ApiConfig::default() };
+        Self::with(config).await
     }
 
     pub async fn with(config: ApiConfig) -> Self {

@@ -22,6 +22,7 @@ mod nodes;
 mod openapi;
 mod patch;
 mod portgroups;
+mod patience;
 mod ports;
 mod provision;
 mod recipes;
