@@ -12,6 +12,9 @@ use crate::args::brief;
 const LINKS: &[&str] = &["bridge", "dvs", "hw_veb", "hyperv", "ovs", "tap", "vhostuser", "vif", "phy"];
 const BOND_MODES: &[&str] = &["802.1ad", "balance-rr", "active-backup", "balance-xor", "broadcast", "balance-tlb", "balance-alb"];
 
+/// Whether a value is what it should be.
+type Fits = fn(&Value) -> bool;
+
 /// An object of the document, and where it stands there.
 struct At<'a> {
     place: String,
@@ -127,7 +130,7 @@ fn network(network: At<'_>) -> Result<(), String> {
     for key in ["id", "link", "network_id"] {
         network.text(key)?;
     }
-    let (host, mask, other): (fn(&Value) -> bool, fn(&Value) -> bool, fn(&Value) -> bool) = match network.text("type")? {
+    let (host, mask, other): (Fits, Fits, Fits) = match network.text("type")? {
         "ipv4" | "ipv4_dhcp" => (is_ipv4, is_ipv4_mask, is_ipv4),
         "ipv6" | "ipv6_dhcp" | "ipv6_slaac" => (is_ipv6_host, is_ipv6, is_ipv6),
         _ => return Err(network.wrong("type", "one of ipv4, ipv4_dhcp, ipv6, ipv6_dhcp, ipv6_slaac")),

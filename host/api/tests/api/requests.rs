@@ -387,7 +387,7 @@ async fn metal3_enrolls_deploys_and_releases() {
     state(ProvisionState::Manageable).await;
     let port = json!({"node_uuid": uuid, "address": "52:54:00:00:00:01", "pxe_enabled": true, "physical_network": "p"});
     call("POST", "/v1/ports".into(), port).await.expect(201);
-    call("GET", format!("/v1/ports?address=52%3A54%3A00%3A00%3A00%3A01&fields=node_uuid"), Value::Null).await.expect(200);
+    call("GET", "/v1/ports?address=52%3A54%3A00%3A00%3A00%3A01&fields=node_uuid".into(), Value::Null).await.expect(200);
     let changes = json!([
         {"op": "replace", "path": "/instance_uuid", "value": uuid}, {"op": "add", "path": "/instance_info/image_source", "value": "http://i/x"},
         {"op": "add", "path": "/instance_info/capabilities", "value": {"boot_option": "local"}}, {"op": "add", "path": "/properties/root_device",
