@@ -35,7 +35,7 @@ struct Options {
     /// Only the kinds of requests whose names contain this.
     #[arg(long)]
     only: Option<String>,
-    /// Keep the host running for so many seconds after it is filled, for a profiler.
+    /// Tell the process of the host once it is filled, for a profiler.
     #[arg(long, hide = true)]
     tell_pid: bool,
     /// Print JSON in place of a table.
