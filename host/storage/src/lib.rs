@@ -137,7 +137,7 @@ struct Inner {
     /// Held by the writer otherwise.
     _lock: Option<Arc<File>>,
     counts: Arc<Counts>,
-    forgotten: token::Forgotten,
+    forgotten: Arc<token::Forgotten>,
 }
 
 impl Store {
@@ -175,7 +175,7 @@ impl Store {
                 ended: Mutex::new(Some(ended)),
                 counts,
                 watch: OnceLock::new(),
-                forgotten: token::Forgotten::default(),
+                forgotten: Arc::default(),
                 events: tokio::sync::watch::Sender::default(),
                 _lock: None,
             }),
@@ -205,7 +205,7 @@ impl Store {
             ended: Mutex::new(None),
             counts: Arc::default(),
             watch: OnceLock::new(),
-            forgotten: token::Forgotten::default(),
+            forgotten: Arc::default(),
             events: tokio::sync::watch::Sender::default(),
             _lock: lock,
         };
@@ -232,7 +232,7 @@ impl Store {
         &self.inner.keys
     }
 
-    pub(crate) fn forgotten(&self) -> &token::Forgotten {
+    pub(crate) fn forgotten(&self) -> &Arc<token::Forgotten> {
         &self.inner.forgotten
     }
 
@@ -246,12 +246,23 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.write_then(|_| (), work).await
+    }
+
+    /// The same, and `after` is called once that is committed, even when whoever asked has gone away in between. The writer calls it:
+    /// it must neither wait nor panic.
+    pub(crate) async fn write_then<T, F, A>(&self, after: A, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
         let Some((node, operation, fence)) = self.holder else {
-            return self.write_script(Script::default(), move |db, _| work(db)).await;
+            return self.write_script_then(after, Script::default(), move |db, _| work(db)).await;
         };
         let mut script = Script::default();
         journal::holds(&mut script, node, operation, fence);
-        self.write_script(script, move |db, held| match held {
+        self.write_script_then(after, script, move |db, held| match held {
             Ok(Some(_)) => work(db),
             Ok(None) => Box::pin(std::future::ready(Err(StoreError::StaleFence(node)))),
             Err(error) => Box::pin(std::future::ready(Err(error.into()))),
@@ -266,11 +277,21 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
+        self.write_script_then(|_| (), script, work).await
+    }
+
+    /// The same with what follows the commit, as in [`Store::write_then`].
+    pub(crate) async fn write_script_then<T, F, A>(&self, after: A, script: Script, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
         let writer = self.inner.writer.read().unwrap_or_else(PoisonError::into_inner).clone();
         let writer = writer.ok_or(StoreError::Closed)?;
-        let Some(watch) = self.inner.watch.get() else { return writer.write(script, work).await };
+        let Some(watch) = self.inner.watch.get() else { return writer.write(after, script, work).await };
         watch(Moment::Before).await;
-        let written = writer.write(script, work).await;
+        let written = writer.write(after, script, work).await;
         watch(Moment::After).await;
         written
     }

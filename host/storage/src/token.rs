@@ -1,6 +1,7 @@
 //! Tokens by which callers of the API prove who they are. A token itself is shown once and never kept: the SHA-256 of 32 random bytes
 //! tells as much as a salted hash would.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -241,7 +242,12 @@ impl Store {
     pub async fn revoke_token(&self, who: &Principal, name: &str) -> Result<Token, StoreError> {
         let note = record(who, "token.revoke", name, json!({}));
         let name = name.to_owned();
-        let revoked = self.write(move |db| {
+        let forgotten = Arc::clone(self.forgotten());
+        // By the writer: it must be known even when whoever revokes does not wait for the answer.
+        let count = move |_: &Token| {
+            forgotten.0.fetch_add(1, Ordering::AcqRel);
+        };
+        let revoked = self.write_then(count, move |db| {
             Box::pin(async move {
                 let sql = "UPDATE tokens SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL \
                      RETURNING id, name, role, project, created_at, created_by, expires_at, last_used_at, revoked_at";
@@ -255,9 +261,7 @@ impl Store {
                 token(row)
             })
         });
-        let revoked = revoked.await;
-        self.forgotten().0.fetch_add(1, Ordering::AcqRel);
-        revoked
+        revoked.await
     }
 }
 
@@ -303,6 +307,23 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
             assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_revocation_is_known_even_when_whoever_revokes_goes_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Durability::Normal).await.unwrap();
+        let (secret, token) = store.create_token(&Principal::host(), new("ci")).await.unwrap();
+        let before = store.token_revocations();
+        {
+            let revoker = Principal::host();
+            let asked = std::pin::pin!(store.revoke_token(&revoker, "ci"));
+            assert!(futures::poll!(asked).is_pending());
+        }
+        // The writer has done what was asked for before.
+        store.note_token_use(token.id, Timestamp::now()).await.unwrap();
+        assert_eq!(store.token(&token_digest(secret.expose_secret())).await.unwrap(), None);
+        assert_eq!(store.token_revocations(), before + 1);
     }
 
     #[test]

@@ -32,16 +32,19 @@ trait Unit: Send {
     fn answer(self: Box<Self>, batch: Outcome<()>);
 }
 
-struct Task<T, F> {
+struct Task<T, F, A> {
     /// What is run first, and what goes on with the row that it found.
     todo: Option<(Script, F)>,
     outcome: Outcome<T>,
+    /// What follows the commit.
+    after: A,
     reply: oneshot::Sender<Outcome<T>>,
 }
 
-impl<T, F> Unit for Task<T, F>
+impl<T, F, A> Unit for Task<T, F, A>
 where
     T: Send,
+    A: FnOnce(&T) + Send,
     F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Outcome<T>> + Send,
 {
     fn run<'a>(&'a mut self, db: &'a mut SqliteConnection) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
@@ -55,9 +58,13 @@ where
     }
 
     fn answer(self: Box<Self>, batch: Outcome<()>) {
-        let Task { outcome, reply, .. } = *self;
+        let Task { outcome, after, reply, .. } = *self;
+        let answer = batch.and(outcome);
+        if let Ok(value) = &answer {
+            after(value);
+        }
         // A caller that went away does not need the answer.
-        let _ = reply.send(batch.and(outcome));
+        let _ = reply.send(answer);
     }
 }
 
@@ -99,17 +106,19 @@ impl Writer {
         (Self(send), tokio::spawn(run(db, receive, lock, counts)))
     }
 
-    /// Has `script` run and `work` go on with what it found, within a transaction; returns after the commit.
+    /// Has `script` run and `work` go on with what it found, within a transaction; returns after the commit. What follows from the
+    /// commit, whether or not the caller is still there, is in `after`, which must neither wait nor panic.
     ///
     /// # Errors
     /// The work's own error, and then nothing of both is kept; or the database's.
-    pub(crate) async fn write<T, F>(&self, script: Script, work: F) -> Outcome<T>
+    pub(crate) async fn write<T, F, A>(&self, after: A, script: Script, work: F) -> Outcome<T>
     where
         T: Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection, Found) -> BoxFuture<'c, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let unit = Task { todo: Some((script, work)), outcome: Err(StoreError::Closed), reply };
+        let unit = Task { todo: Some((script, work)), outcome: Err(StoreError::Closed), after, reply };
         self.0.send(Box::new(unit)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
