@@ -161,7 +161,7 @@ impl Store {
         node: NodeId,
     ) -> Result<Allocation, StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        let written = self.write(move |db| {
+        let written = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, node).await?;
                 if !sees(&principal, &before.value) {
@@ -182,9 +182,7 @@ impl Store {
                 Ok(allocation)
             })
         });
-        let allocation = written.await?;
-        self.tell_events();
-        Ok(allocation)
+        written.await
     }
 
     /// The one of this UUID or name, if it is there and the principal sees it.
@@ -263,7 +261,7 @@ impl Store {
     /// to stay allocated in the state that it is in.
     pub async fn delete_allocation(&self, principal: &Principal, uuid: Uuid) -> Result<(), StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        let deleted = self.write(move |db| {
+        let deleted = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let allocation = find(db, &keys, uuid).await?.ok_or_else(|| missing(uuid))?;
                 if let Some(node) = allocation.node_uuid {
@@ -280,9 +278,7 @@ impl Store {
                 Ok(())
             })
         });
-        deleted.await?;
-        self.tell_events();
-        Ok(())
+        deleted.await
     }
 
     /// Some of those that look for a node, the oldest first.
@@ -329,7 +325,7 @@ impl Store {
     /// [`StoreError::Duplicate`] when another node has the allocation's UUID as its instance; or the database fails.
     pub async fn allocate(&self, allocation: Uuid, node: NodeId) -> Result<Given, StoreError> {
         let keys = Arc::clone(self.keys());
-        let written = self.write(move |db| {
+        let written = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let found = find(db, &keys, allocation).await?;
                 let Some(mut allocation) = found.filter(|found| found.state == AllocationState::Allocating) else { return Ok(Given::Over) };
@@ -352,9 +348,7 @@ impl Store {
                 Ok(Given::Yes(Box::new(allocation)))
             })
         });
-        let given = written.await?;
-        self.tell_events();
-        Ok(given)
+        written.await
     }
 
     /// Ends the search of an allocation without a node; nothing if it has ended already.

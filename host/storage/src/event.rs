@@ -185,9 +185,10 @@ impl Store {
         self.inner.events.subscribe()
     }
 
-    /// Events were added and committed.
-    pub(crate) fn tell_events(&self) {
-        self.inner.events.send_modify(|writes| *writes = writes.wrapping_add(1));
+    /// Tells those who wait for events that some were added: for [`Store::write_then`].
+    pub(crate) fn tell_events<T>(&self) -> impl FnOnce(&T) + Send + use<T> {
+        let events = self.inner.events.clone();
+        move |_| events.send_modify(|writes| *writes = writes.wrapping_add(1))
     }
 
     /// Adds an event of a node outside of other writes.
@@ -199,9 +200,7 @@ impl Store {
         event.detail.extend(detail);
         let mut script = Script::default();
         insert(&mut script, node.uuid, vec![event]);
-        self.write(move |db| Box::pin(async move { Ok(script.run(db).await?) })).await?;
-        self.tell_events();
-        Ok(())
+        self.write_then(self.tell_events(), move |db| Box::pin(async move { Ok(script.run(db).await?) })).await
     }
 
     /// Forgets what is older than `before`, and the oldest beyond the newest `kept`; some thousand events at most. How many those were.

@@ -146,7 +146,7 @@ impl Store {
         if operation.as_ref().is_some_and(|operation| operation.kind.moves()) {
             failed::forget(&mut script, node.uuid);
         }
-        let begun = self.write_script(reserve, move |db, reserved| {
+        let begun = self.write_script_then(self.tell_events(), reserve, move |db, reserved| {
             Box::pin(async move {
                 let row = match reserved {
                     Ok(Some(row)) => row,
@@ -168,9 +168,7 @@ impl Store {
                 Ok(Held { fence, revision: Revision(revision.0.saturating_add(1)) })
             })
         });
-        let begun = begun.await?;
-        self.tell_events();
-        Ok(begun)
+        begun.await
     }
 
     /// Stores an advance of the operation that holds the node: node, operation, driver state and
@@ -222,7 +220,7 @@ impl Store {
         if torn_down && node.instance_uuid.is_none() && node.instance_info.is_empty() {
             self.forget_vifs(&mut script, id).await?;
         }
-        let committed = self.write_script(script, move |db, advanced| {
+        let committed = self.write_script_then(self.tell_events(), script, move |db, advanced| {
             Box::pin(async move {
                 match advanced {
                     Ok(Some(_)) => Ok(Revision(revision.0.saturating_add(1))),
@@ -231,9 +229,7 @@ impl Store {
                 }
             })
         });
-        let committed = committed.await?;
-        self.tell_events();
-        Ok(committed)
+        committed.await
     }
 
     /// Writes what drivers asked to keep, wiped as an advance says. Nobody but who holds the node writes it, so what is stored

@@ -258,7 +258,7 @@ impl Store {
         node.reservation = None;
         let doc = document::seal(self.keys(), Table::Nodes, node.uuid, &node)?;
         let created = NewEvent::new("created", &node, &principal.user).with("to", node.provision_state.as_str());
-        let written = self.write(move |db| {
+        let written = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 chassis::check(&mut *db, node.chassis_uuid).await?;
                 let mut script = Script::default();
@@ -270,9 +270,7 @@ impl Store {
                 }
             })
         });
-        let written = written.await?;
-        self.tell_events();
-        Ok(written)
+        written.await
     }
 
     /// Writes a node that was read at `expected`; sets `updated_at`.
@@ -288,7 +286,7 @@ impl Store {
         reserved: Reserved,
     ) -> Result<Stored<Node>, StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        let written = self.write(move |db| {
+        let written = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, node.uuid).await?;
                 if !sees(&principal, &before.value) {
@@ -306,9 +304,7 @@ impl Store {
                 replace(db, &keys, &before, node, &principal.user).await
             })
         });
-        let written = written.await?;
-        self.tell_events();
-        Ok(written)
+        written.await
     }
 
     /// Changes some fields of a node, whoever holds it, on the node as it stands: for what
@@ -333,7 +329,7 @@ impl Store {
         change: impl FnOnce(&mut Node) + Send + 'static,
     ) -> Result<Stored<Node>, StoreError> {
         let (keys, user) = (Arc::clone(self.keys()), who.user.clone());
-        let written = self.write(move |db| {
+        let written = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, id).await?;
                 let mut node = before.value.clone();
@@ -344,9 +340,7 @@ impl Store {
                 replace(db, &keys, &before, node, &user).await
             })
         });
-        let written = written.await?;
-        self.tell_events();
-        Ok(written)
+        written.await
     }
 
     /// Sets or ends maintenance; ending it clears the reason and the fault.
@@ -370,7 +364,7 @@ impl Store {
     /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it.
     pub async fn delete_node(&self, principal: &Principal, id: NodeId) -> Result<(), StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
-        let deleted = self.write(move |db| {
+        let deleted = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
                 let before = current(db, &keys, id).await?;
                 if !sees(&principal, &before.value) {
@@ -385,8 +379,6 @@ impl Store {
                 Ok(script.run(db).await?)
             })
         });
-        deleted.await?;
-        self.tell_events();
-        Ok(())
+        deleted.await
     }
 }

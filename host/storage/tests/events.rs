@@ -46,6 +46,21 @@ async fn every_write_tells_what_it_changed_and_on_whose_behalf() {
 }
 
 #[tokio::test]
+async fn events_are_told_of_even_when_whoever_wrote_has_gone_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let id = store.create_node(&admin(), node("n")).await.unwrap().value.uuid;
+    let mut told = store.event_watch();
+    told.mark_unchanged();
+    {
+        let asked = std::pin::pin!(store.patch_node(id, |node| node.maintenance = true));
+        assert!(futures::poll!(asked).is_pending());
+    }
+    tokio::time::timeout(std::time::Duration::from_secs(10), told.changed()).await.unwrap().unwrap();
+    assert_eq!(kinds(&after(&store, 1).await), ["maintenance"]);
+}
+
+#[tokio::test]
 async fn the_end_of_an_operation_is_found_behind_any_number_of_others() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
