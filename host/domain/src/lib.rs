@@ -20,6 +20,7 @@ pub mod portgroup;
 pub mod principal;
 pub mod raid;
 pub mod recipe;
+pub mod reference;
 pub mod rollout;
 pub mod state;
 pub mod state_table;

@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wrought_domain::mask::is_secret;
+use wrought_domain::reference::Reference;
 
 use crate::error::{HardwareError, Kind};
 
@@ -44,19 +45,6 @@ impl Default for SecretsConfig {
 #[derive(Debug, Clone, Default)]
 pub struct References {
     config: SecretsConfig,
-}
-
-/// What a text refers to.
-enum Reference<'a> {
-    File(&'a str),
-    Env(&'a str),
-}
-
-impl<'a> Reference<'a> {
-    fn of(text: &'a str) -> Option<Self> {
-        let text = text.trim();
-        text.strip_prefix("file:").map(Self::File).or_else(|| text.strip_prefix("env:").map(Self::Env))
-    }
 }
 
 impl References {

@@ -87,7 +87,7 @@ impl Receiver {
 /// # Errors
 /// `invalid-parameter`, naming `key`.
 pub fn must_refer(key: &str, text: &str) -> Result<(), HardwareError> {
-    if text.starts_with("file:") || text.starts_with("env:") {
+    if wrought_domain::reference::Reference::of(text).is_some() {
         return Ok(());
     }
     let why = format!("{key}: name where the secret is kept, file:/absolute/path or env:NAME, instead of the secret (see [secrets])");

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use wrought_domain::patch::Change;
+use wrought_domain::reference::{refers, refers_within};
 use wrought_domain::{Map, Node, NodeId, Role};
 use wrought_storage::NodeRef;
 
@@ -36,17 +37,8 @@ fn forbidden(field: &str) -> Fault {
     Fault::forbidden(format!("Access was denied to the following resource: your role does not allow you to set /{field}."))
 }
 
-/// Whether a value refers to a file or variable of the host ([`wrought_hardware::SecretsConfig`]), which only callers without a
+/// That a value refers to no file or variable of the host ([`wrought_hardware::SecretsConfig`]), which only callers without a
 /// project may: whoever says where the host sends it has it.
-fn refers(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.starts_with("file:") || text.starts_with("env:"),
-        Value::Array(values) => values.iter().any(refers),
-        Value::Object(map) => map.values().any(refers),
-        _ => false,
-    }
-}
-
 fn no_references(value: &Value) -> Result<(), Fault> {
     match refers(value) {
         true => {
@@ -54,6 +46,17 @@ fn no_references(value: &Value) -> Result<(), Fault> {
         }
         false => Ok(()),
     }
+}
+
+/// Who sets where a secret is sent has the secret: the addresses of what refers to secrets of the host are not a project's. Those
+/// in `driver_info`, proxies and the controller that boots the agent, are also where what `instance_info` has is sent through.
+fn check_destination(node: &Node, field: &str) -> Result<(), Fault> {
+    let referring = match field {
+        "driver_info" if refers_within(&node.driver_info) => "driver_info",
+        "driver_info" | "instance_info" if refers_within(&node.instance_info) => "instance_info",
+        _ => return Ok(()),
+    };
+    Err(Fault::forbidden(format!("{referring} refers to secrets of the host: /{field} is changed by administrators without a project.")))
 }
 
 /// That the caller may change these fields of a node, which it may change at all.
@@ -76,10 +79,7 @@ pub(crate) async fn check_patch(call: &Call, node: &Node, changes: &[Change]) ->
         if let Some(value) = &change.value {
             no_references(value)?;
         }
-        // Who sets the address that a secret is sent to has the secret.
-        if field == "driver_info" && node.driver_info.values().any(refers) {
-            return Err(Fault::forbidden("driver_info refers to secrets of the host: it is changed by administrators without a project."));
-        }
+        check_destination(node, field)?;
         if field == "parent_node" {
             check_parent(call, change.value.as_ref()).await?;
         }

@@ -637,6 +637,9 @@ async fn fields_of_a_node_are_its_tenants_its_owners_or_the_operators() {
         (set("/driver_info/redfish_password", json!("file:/run/secrets/a")), [true, false, false, false]),
         (set("/instance_info/image_request_authorization_secret", json!("env:WROUGHT_SECRET_A")), [true, false, false, false]),
         (set("/extra/deep", json!({"a": [{"b": "file:/x"}]})), [true, false, false, false]),
+        (set("/driver_info/redfish_password", json!(" env:WROUGHT_SECRET_A")), [true, false, false, false]),
+        (set("/driver_info", json!({"redfish_password": "\u{a0}file:/run/secrets/a"})), [true, false, false, false]),
+        (set("/extra/deep", json!({"a": [{"b": "\n env:WROUGHT_SECRET_A "}]})), [true, false, false, false]),
     ];
     let who = [(Scope::System, Member), (Scope::Owner, Admin), (Scope::Owner, Member), (Scope::Lessee, Admin)];
     for ((field, value), may) in rows {
@@ -660,13 +663,40 @@ async fn fields_of_a_node_are_its_tenants_its_owners_or_the_operators() {
             matrix.host.edit(world.node, |node| (node.name, node.instance_uuid, node.instance_name) = (None, None, None)).await;
         }
     }
-    // A driver_info with such a reference is not led elsewhere by the project.
-    let world = matrix.world("").await;
-    matrix.host.edit(world.node, |node| drop(node.driver_info.insert("redfish_password".into(), "file:/run/secrets/a".into()))).await;
-    let owner = callers.iter().find(|caller| caller.rights == Some((Scope::Owner, Admin))).unwrap().token.as_deref();
-    let path = format!("/v1/nodes/{}", world.node);
-    matrix.send("PATCH", &path, owner, &patch("/driver_info/redfish_address", json!("https://192.0.2.66"))).await.expect(403);
-    matrix.send("PATCH", &path, owner, &patch("/extra/a", json!(1))).await.expect(200);
+    // What refers to secrets of the host is not led elsewhere by a project.
+    let token = |rights| callers.iter().find(|caller| caller.rights == Some(rights)).unwrap().token.as_deref();
+    let (owner, lessee, system) = (token((Scope::Owner, Admin)), token((Scope::Lessee, Admin)), token((Scope::System, Member)));
+    for reference in ["file:/run/secrets/a", " env:WROUGHT_SECRET_A"] {
+        let world = matrix.world("").await;
+        matrix.host.edit(world.node, |node| drop(node.driver_info.insert("redfish_password".into(), reference.into()))).await;
+        let path = format!("/v1/nodes/{}", world.node);
+        matrix.send("PATCH", &path, owner, &patch("/driver_info/redfish_address", json!("https://192.0.2.66"))).await.expect(403);
+        matrix.send("PATCH", &path, owner, &patch("/extra/a", json!(1))).await.expect(200);
+        matrix.send("PATCH", &path, owner, &patch("/instance_info/image_source", json!("http://192.0.2.66/"))).await.expect(200);
+
+        let world = matrix.world("").await;
+        let image = [("image_source", "http://images.test/a"), ("image_request_authorization_secret", reference)];
+        matrix.host.edit(world.node, move |node| node.instance_info.extend(image.map(|(key, value)| (key.into(), value.into())))).await;
+        let path = format!("/v1/nodes/{}", world.node);
+        let elsewhere = json!("http://192.0.2.66/");
+        let whole = json!({"image_source": elsewhere, "image_request_authorization_secret": "******"});
+        for change in [
+            patch("/instance_info/image_source", elsewhere.clone()),
+            patch("/instance_info/image_request_authorization_secret", json!("mine")),
+            patch("/instance_info/kernel", elsewhere.clone()),
+            patch("/instance_info", whole),
+            json!([{"op": "remove", "path": "/instance_info/image_source"}]),
+        ] {
+            for who in [owner, lessee] {
+                let refused = matrix.send("PATCH", &path, who, &change).await.expect(403).fault();
+                assert!(refused.contains("instance_info refers to secrets of the host"), "{change}: {refused}");
+            }
+        }
+        matrix.send("PATCH", &path, owner, &patch("/driver_info/image_http_proxy", elsewhere.clone())).await.expect(403);
+        matrix.send("PATCH", &path, lessee, &patch("/extra/a", json!(1))).await.expect(200);
+        assert_eq!(matrix.host.stored(world.node).await.instance_info["image_source"], "http://images.test/a");
+        matrix.send("PATCH", &path, system, &patch("/instance_info/image_source", elsewhere)).await.expect(200);
+    }
 }
 
 #[tokio::test]
@@ -691,6 +721,7 @@ async fn what_a_project_creates_is_its_own_and_refers_to_its_own() {
         json!({"shard": "s"}),
         json!({"automated_clean": false}),
         json!({"driver_info": {"redfish_password": "file:/run/secrets/a"}}),
+        json!({"driver_info": {"redfish_password": "\tenv:WROUGHT_SECRET_A"}}),
     ] {
         post(&stranger, "/v1/nodes", node(field.clone())).await.expect(403);
     }
