@@ -10,9 +10,9 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
-use super::{Denied, SetupError};
+use super::{Denied, Failures, SetupError};
 use crate::config::UserConfig;
 
 const KEY: &str = "http_basic_auth_user_file";
@@ -24,7 +24,7 @@ const COSTS: std::ops::RangeInclusive<u32> = 4..=14;
 const USUAL_COST: u32 = 10;
 /// Results that are remembered; with one more all are forgotten.
 const MAX_VERIFIED: usize = 1024;
-/// Requests that wait for their password to be verified.
+/// Passwords that wait to be verified.
 const MAX_WAITING: usize = 256;
 /// bcrypt looks at no more of a password, in bytes.
 const MAX_PASSWORD: usize = 72;
@@ -146,9 +146,14 @@ pub(super) struct Accounts {
     /// Passwords that were right, as keyed hashes over name, password and hash: so a change of the file outdates them.
     verified: Mutex<HashSet<[u8; 32]>>,
     key: hmac::Key,
+    /// What is being verified: whoever sends the same meanwhile has the same answer.
+    checks: Mutex<Checks>,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
+
+/// Whether a password is right, by the digest of the attempt, once that is known.
+type Checks = HashMap<[u8; 32], Arc<OnceCell<bool>>>;
 
 impl Accounts {
     pub(super) fn new(path: PathBuf) -> Self {
@@ -163,6 +168,7 @@ impl Accounts {
             read: Mutex::new((None, Arc::default())),
             verified: Mutex::default(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            checks: Mutex::default(),
             places: Arc::new(Semaphore::new(places)),
             waiting: AtomicUsize::new(0),
         }
@@ -214,33 +220,74 @@ impl Accounts {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the password is right; takes as long for a name that nobody has.
+    /// That the password is right; takes as long for a name that nobody has. A wrong one is counted.
     ///
     /// # Errors
-    /// [`Denied::WrongAccount`], or [`Denied::Busy`] when too many wait.
-    pub(super) async fn verify(&self, attempt: Attempt) -> Result<(), Denied> {
-        let _waiting = Waiting::enter(&self.waiting).ok_or(Denied::Busy)?;
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Denied::Busy)?;
-        // Somebody else's request with the same may have been verified in the meantime.
-        if self.known(&attempt) {
+    /// [`Denied::WrongAccount`]; [`Denied::TooOften`]; [`Denied::Busy`] when too many wait.
+    pub(super) async fn verify(&self, attempt: Attempt, failures: &Failures) -> Result<(), Denied> {
+        failures.check()?;
+        let check = Check::join(&self.checks, attempt.digest);
+        let mut counted = None;
+        let compute = || async {
+            let right;
+            (right, counted) = self.compute(attempt, failures).await?;
+            Ok::<_, Denied>(right)
+        };
+        if *check.right.get_or_try_init(compute).await? {
             return Ok(());
         }
-        let Attempt { password, hash, known, digest } = attempt;
-        let right = tokio::task::spawn_blocking(move || {
+        Err(counted.unwrap_or_else(|| failures.count(Denied::WrongAccount)))
+    }
+
+    /// Whether the password is right, and what is answered if not: that is counted even if nobody waits for it any more.
+    async fn compute(&self, attempt: Attempt, failures: &Failures) -> Result<(bool, Option<Denied>), Denied> {
+        let _waiting = Waiting::enter(&self.waiting).ok_or(Denied::Busy)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Denied::Busy)?;
+        // It may have been verified, and others may have turned out to be wrong, in the meantime.
+        if self.known(&attempt) {
+            return Ok((true, None));
+        }
+        failures.check()?;
+        let (Attempt { password, hash, known, digest }, failures) = (attempt, failures.clone());
+        let computed = tokio::task::spawn_blocking(move || {
             // The place goes along: work that nobody waits for any more still takes it.
             let _place = place;
-            let right = bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false);
-            right && password.len() <= MAX_PASSWORD
+            let right = bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false) && password.len() <= MAX_PASSWORD && known;
+            (right, (!right).then(|| failures.count(Denied::WrongAccount)))
         });
-        if !right.await.unwrap_or(false) || !known {
-            return Err(Denied::WrongAccount);
+        let (right, counted) = computed.await.map_err(|_| Denied::Busy)?;
+        if right {
+            let mut verified = self.verified();
+            if verified.len() >= MAX_VERIFIED {
+                verified.clear();
+            }
+            verified.insert(digest);
         }
-        let mut verified = self.verified();
-        if verified.len() >= MAX_VERIFIED {
-            verified.clear();
+        Ok((right, counted))
+    }
+}
+
+/// A part in a check, which is forgotten with the last one.
+struct Check<'a> {
+    checks: &'a Mutex<Checks>,
+    digest: [u8; 32],
+    right: Arc<OnceCell<bool>>,
+}
+
+impl<'a> Check<'a> {
+    fn join(checks: &'a Mutex<Checks>, digest: [u8; 32]) -> Self {
+        let right = Arc::clone(checks.lock().unwrap_or_else(PoisonError::into_inner).entry(digest).or_default());
+        Self { checks, digest, right }
+    }
+}
+
+impl Drop for Check<'_> {
+    fn drop(&mut self) {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(std::mem::take(&mut self.right));
+        if checks.get(&self.digest).is_some_and(|right| Arc::strong_count(right) == 1) {
+            checks.remove(&self.digest);
         }
-        verified.insert(digest);
-        Ok(())
     }
 }
 
@@ -278,7 +325,7 @@ mod tests {
 
     async fn enters(accounts: &Accounts, name: &str, password: &str) -> bool {
         let attempt = accounts.attempt(name, password.to_owned());
-        accounts.known(&attempt) || accounts.verify(attempt).await.is_ok()
+        accounts.known(&attempt) || accounts.verify(attempt, &Failures(None)).await.is_ok()
     }
 
     #[tokio::test]
@@ -306,6 +353,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_sent_at_once_is_verified_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("htpasswd");
+        std::fs::write(&path, line("ada", "2y", 4)).unwrap();
+        let accounts = Accounts::new(path);
+        // More than may wait for a verification each.
+        for (password, right) in [("secret", true), ("wrong", false)] {
+            let asked = (0..MAX_WAITING + 50).map(|_| accounts.verify(accounts.attempt("ada", password.into()), &Failures(None)));
+            let all = futures::future::join_all(asked).await;
+            let wrong = |denied: &Result<(), Denied>| matches!(denied, Err(Denied::WrongAccount));
+            assert!(all.iter().all(|one| if right { one.is_ok() } else { wrong(one) }), "{password}: {all:?}");
+        }
+        assert!(accounts.checks.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_name_that_nobody_has_costs_as_much() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("htpasswd");
@@ -316,7 +379,7 @@ mod tests {
         assert_eq!(cost(&nobody.hash), Some(6));
         assert!(matches!(bcrypt::verify("secret", &nobody.hash), Ok(false)));
         assert!(matches!(bcrypt::verify("secret", &parse_file("").0.nobody), Ok(false)));
-        assert!(!nobody.known && !accounts.known(&nobody) && accounts.verify(nobody).await.is_err());
+        assert!(!nobody.known && !accounts.known(&nobody) && accounts.verify(nobody, &Failures(None)).await.is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use wrought_domain::Principal;
@@ -72,7 +73,7 @@ pub(crate) struct Door {
     accounts: Option<Accounts>,
     users: BTreeMap<String, UserConfig>,
     tokens: Tokens,
-    failed: Option<Limiter>,
+    failed: Option<Arc<Limiter>>,
     agents: Option<Limiter>,
     all_agents: Option<Total>,
     proxies: Proxies,
@@ -88,7 +89,7 @@ impl Door {
             accounts: config.http_basic_auth_user_file.clone().filter(|_| basic).map(Accounts::new),
             users: config.users.clone(),
             tokens: Tokens::default(),
-            failed: Limiter::per_minute(config.failed_logins_per_minute),
+            failed: Limiter::per_minute(config.failed_logins_per_minute).map(Arc::new),
             agents: Limiter::per_second(config.agent_requests_per_second, config.agent_requests_burst),
             all_agents: Total::per_second(config.agent_requests_per_second_total, config.agent_requests_burst_total),
             proxies: Proxies::new(&config.trusted_proxies),
@@ -148,11 +149,10 @@ impl Door {
         if let Some(who) = self.tokens.known(store, token) {
             return Ok(who);
         }
-        let failing = self.failing(source)?;
+        let failures = self.failures(source);
+        failures.check()?;
         let found = self.tokens.find(store, token).await?;
-        let who = found.ok_or(Denied::WrongToken)?;
-        failing.forgiven();
-        Ok(who)
+        found.ok_or_else(|| failures.count(Denied::WrongToken))
     }
 
     async fn account(&self, headers: &HeaderMap, source: Option<IpAddr>) -> Result<Principal, Denied> {
@@ -161,21 +161,14 @@ impl Door {
         let accounts = self.accounts.as_ref().ok_or(Denied::WrongAccount)?;
         let attempt = accounts.attempt(&name, password);
         if !accounts.known(&attempt) {
-            let failing = self.failing(source)?;
-            accounts.verify(attempt).await?;
-            failing.forgiven();
+            accounts.verify(attempt, &self.failures(source)).await?;
         }
         let UserConfig { role, project } = self.users.get(&name).cloned().unwrap_or_default();
         Ok(Principal { user: name, project, roles: vec![role.to_string()], source: None })
     }
 
-    /// Counts a failure, unless it turns out to be none.
-    fn failing(&self, source: Option<IpAddr>) -> Result<Failing<'_>, Denied> {
-        let limited = self.failed.as_ref().zip(source);
-        if let Some((limiter, source)) = limited {
-            limiter.take(source).map_err(Denied::TooOften)?;
-        }
-        Ok(Failing(limited))
+    fn failures(&self, source: Option<IpAddr>) -> Failures {
+        Failures(self.failed.clone().zip(source))
     }
 
     /// That an agent may ask once more now.
@@ -192,13 +185,25 @@ impl Door {
     }
 }
 
-/// An attempt that counts as failed.
-struct Failing<'a>(Option<(&'a Limiter, IpAddr)>);
+/// The wrong credentials that an address sends. They are counted when they have turned out to be wrong: of right ones there may be any
+/// number at once.
+#[derive(Clone)]
+struct Failures(Option<(Arc<Limiter>, IpAddr)>);
 
-impl Failing<'_> {
-    fn forgiven(self) {
-        if let Some((limiter, source)) = self.0 {
-            limiter.give_back(source);
+impl Failures {
+    /// That there were not too many, before anything is looked at.
+    ///
+    /// # Errors
+    /// [`Denied::TooOften`].
+    fn check(&self) -> Result<(), Denied> {
+        self.0.as_ref().map_or(Ok(()), |(limiter, source)| limiter.check(*source)).map_err(Denied::TooOften)
+    }
+
+    /// One more; and what is answered to it.
+    fn count(&self, wrong: Denied) -> Denied {
+        match self.0.as_ref().map(|(limiter, source)| limiter.take(*source)) {
+            Some(Err(wait)) => Denied::TooOften(wait),
+            Some(Ok(())) | None => wrong,
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use http::Request;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -111,6 +112,27 @@ async fn wrong_passwords_are_counted_for_each_address_and_right_ones_are_not() {
     // Who was let in before goes on, and so does everybody elsewhere.
     ask(&host, "GET", "/v1/nodes", "192.0.2.7", &[("authorization", &ada)]).await.expect(200);
     ask(&host, "GET", "/v1/nodes", "192.0.2.8", &[("authorization", &wrong)]).await.expect(401);
+}
+
+#[tokio::test]
+async fn many_requests_at_once_with_the_right_credentials_are_all_let_in() {
+    let (host, _dir) = with_accounts().await;
+    let all_at_once = async |headers: [(&str, &str); 1]| {
+        let asked =
+            (0..300).map(|_| ask(&host, "GET", "/v1/nodes", "192.0.2.9", &headers).map(|reply| reply.status.as_u16()).boxed_local());
+        futures::future::join_all(asked).await
+    };
+    let ada = basic("ada", "lovelace");
+    assert_eq!(all_at_once([("authorization", &ada)]).await, [200; 300]);
+    let (ci, _other) = (token(&host, "ci", Role::Reader, None).await, token(&host, "other", Role::Reader, None).await);
+    assert_eq!(all_at_once([("x-auth-token", &ci)]).await, [200; 300]);
+    ask(&host, "DELETE", "/wrought/v1/tokens/other", "192.0.2.1", &[("authorization", &ada)]).await.expect(200);
+    assert_eq!(all_at_once([("x-auth-token", &ci)]).await, [200; 300]);
+    // Wrong ones at once are limited as if they came one after another.
+    let wrong = basic("ada", "wrong");
+    let refused = all_at_once([("authorization", &wrong)]).await;
+    assert_eq!(refused.iter().filter(|status| **status == 401).count(), 8);
+    assert_eq!(refused.iter().filter(|status| **status == 429).count(), 292);
 }
 
 #[tokio::test]
