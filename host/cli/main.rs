@@ -28,10 +28,6 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// Requests allocate much that lives for microseconds, on all threads: the system's allocator takes a quarter of their time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Threads that still block on something, such as standard input, do not keep the process alive for longer.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
