@@ -51,7 +51,7 @@ impl Host {
         // Who is refused because a node is held shall be told so at once.
         let patience = if sections.contains("[api]") { "" } else { "[api]\nnode_locked_patience_ms = 0\n" };
         let text = format!(
-            "[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n[image]\nallow_loopback = true\n{patience}{sections}"
+            "[conductor]\npoll_min_ms = 50\npoll_max_ms = 500\n{sync}{conductor}\n{patience}[image]\nallow_loopback = true\n{sections}"
         );
         std::fs::write(folder.path().join("wrought.toml"), text).unwrap();
         let drivers = folder.path().join("data/drivers");

@@ -105,7 +105,7 @@ async fn the_shipped_drivers_say_who_they_are() {
     assert_eq!(direct.exports, ["deploy", "deploy-steps", "cleaning", "servicing"]);
     assert!(direct.about.steps.iter().any(|step| step.is("deploy", "write_image")));
     assert!(direct.about.properties.iter().any(|(name, _)| name == "properties/root_device"));
-    assert_eq!(fake.about.methods.iter().filter(|method| method.effects).count(), 1);
+    assert_eq!(fake.about.methods.iter().filter(|method| method.effects).count(), 2);
     for shipped in wrought_drivers::shipped::all() {
         let driver = load(runtime().await, shipped.component).await.unwrap();
         assert_eq!(driver.about.name, shipped.name.as_str());
