@@ -35,19 +35,26 @@ impl Conductor {
     /// Stores a changed node if it still has this revision. `last_error` of an operation stays.
     ///
     /// # Errors
-    /// [`Refusal::Locked`] while an operation holds it, [`Refusal::Conflict`] when somebody else
-    /// changed it.
+    /// [`Refusal::Locked`] while an operation holds it, [`Refusal::Stale`] when somebody else changed it.
     pub async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal> {
         let updated = self.0.store.update_node(who, node, Revision(revision), Reserved::Refuse).await;
         updated.map(|stored| stored.value).map_err(convert::refusal)
     }
 
-    /// Forgets a node and its ports.
+    /// Forgets a node and its ports if it still has this revision. An operation that only waits ends when the node is in
+    /// maintenance, where it would wait for ever.
     ///
     /// # Errors
-    /// [`Refusal::Locked`] while an operation holds it.
-    pub async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
-        self.0.store.delete_node(who, node).await.map_err(convert::refusal)
+    /// [`Refusal::Locked`] while an operation holds it, [`Refusal::Stale`] when somebody else changed it.
+    pub async fn delete_node(&self, who: &Principal, node: NodeId, revision: u64) -> Result<(), Refusal> {
+        let mut revision = Revision(revision);
+        let now = self.node(who, node).await?;
+        let waits = now.value.reservation.is_some() && now.value.holder().is_none();
+        if now.revision == revision && now.value.maintenance && waits {
+            self.unlock_now(who, node, "the node is deleted").await?;
+            revision = self.node(who, node).await?.revision;
+        }
+        self.0.store.delete_node(who, node, revision).await.map_err(convert::refusal)
     }
 
     /// Sets or ends maintenance, whoever holds the node.
@@ -119,12 +126,10 @@ impl Conductor {
     /// The boot device that the controller reports.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] when the controller cannot be asked.
+    /// [`Refusal::Invalid`] when the controller cannot be asked; [`Refusal::Unavailable`] while too many requests ask it.
     pub async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {
         let node = self.node(who, node).await?.value;
-        let asked = |error| self.asked(&node, error);
-        let bmc = self.managed(&node, "get_boot_device")?;
-        let device = bmc.boot_device().await.map_err(convert::error).map_err(asked)?;
+        let device = self.look(&node, "get_boot_device", |bmc| async move { bmc.boot_device().await }).await?;
         Ok(BootDevice {
             device: device.map(|device| convert::device_name(device.device).to_owned()),
             persistent: device.map(|device| device.persistent),
@@ -134,13 +139,13 @@ impl Conductor {
     /// Sets the boot device.
     ///
     /// # Errors
-    /// [`Refusal::Locked`] while an operation holds the node; [`Refusal::Invalid`] for a device
+    /// [`Refusal::Locked`] while an operation, or another request, holds the node; [`Refusal::Invalid`] for a device
     /// that is not known.
     pub async fn set_boot_device(&self, who: &Principal, node: NodeId, device: &str, persistent: bool) -> Result<(), Refusal> {
         let device = convert::device_named(device)
             .ok_or_else(|| Refusal::Invalid(format!("Invalid boot device {device:?} specified: use {}.", DEVICES.join(", "))))?;
         let wanted = BmcBootDevice { device, persistent };
-        self.alone(who, node, "set_boot_device", move |bmc| Box::pin(async move { bmc.set_boot_device(wanted).await })).await.map(drop)
+        self.alone(who, node, "set_boot_device", None, move |bmc| Box::pin(async move { bmc.set_boot_device(wanted).await })).await
     }
 
     /// What the node's controller said, fit for whoever asked.

@@ -23,8 +23,8 @@ pub fn check_verb(node: &Node, verb: Verb, spelling: &str) -> Result<(), Refusal
         )));
     }
     if !verb.allowed_from(node.provision_state) {
-        return Err(match &node.reservation {
-            Some(host) => Refusal::Locked { node: id, host: host.clone() },
+        return Err(match node.holder() {
+            Some(host) => Refusal::Locked { node: id, host: host.to_owned() },
             None => not_in_state(node, spelling, node.provision_state.as_str()),
         });
     }

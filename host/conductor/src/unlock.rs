@@ -26,7 +26,11 @@ impl Conductor {
         self.through(async move { this.unlock_now(&who, id, &reason).await }).await
     }
 
-    async fn unlock_now(&self, who: &Principal, id: NodeId, reason: &str) -> Result<Value, Refusal> {
+    /// Ends it on somebody's behalf, who may.
+    ///
+    /// # Errors
+    /// As [`Conductor::unlock`].
+    pub(crate) async fn unlock_now(&self, who: &Principal, id: NodeId, reason: &str) -> Result<Value, Refusal> {
         let node = self.node(who, id).await?.value;
         let held = self.0.store.operation(id).await.map_err(convert::refusal)?;
         let Some(operation) = held else {

@@ -265,6 +265,12 @@ impl Node {
         Ok(())
     }
 
+    /// Who holds the node, as others see it: nobody while its operation only waits for the machine. Ironic gives its lock back then,
+    /// and so takes changes of what the operation does not own.
+    pub fn holder(&self) -> Option<&str> {
+        self.reservation.as_deref().filter(|_| !self.provision_state.is_wait())
+    }
+
     /// Sets `last_error`, cut to what the column holds, as [`plain`] text: some of it may be a machine's.
     pub fn fail_with(&mut self, text: &str) {
         self.last_error = Some(cut(&plain(text), MAX_TEXT));

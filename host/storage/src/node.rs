@@ -192,6 +192,15 @@ pub(crate) fn sees(principal: &Principal, node: &Node) -> bool {
     }
 }
 
+/// That no operation is at work on the node; one that waits computes its next step on the node as it is then.
+pub(crate) fn unheld(node: &Node) -> Result<(), StoreError> {
+    match node.holder() {
+        Some(host) => Err(StoreError::Reserved { node: node.uuid, host: host.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// That there is no operation on the node.
 pub(crate) fn free(node: &Node) -> Result<(), StoreError> {
     match &node.reservation {
         Some(host) => Err(StoreError::Reserved { node: node.uuid, host: host.clone() }),
@@ -293,7 +302,7 @@ impl Store {
                     return Err(StoreError::no_node(node.uuid));
                 }
                 if reserved == Reserved::Refuse {
-                    free(&before.value)?;
+                    unheld(&before.value)?;
                 }
                 if before.revision != expected {
                     return Err(StoreError::Stale { what: "node", id: node.uuid.to_string() });
@@ -358,11 +367,11 @@ impl Store {
         self.patch_node_for(who, id, change).await
     }
 
-    /// Removes a node with its ports, state, session, history and locks. Its events stay.
+    /// Removes a node that was read at `expected`, with its ports, state, session, history and locks. Its events stay.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it.
-    pub async fn delete_node(&self, principal: &Principal, id: NodeId) -> Result<(), StoreError> {
+    /// [`StoreError::NotFound`]; [`StoreError::Reserved`] when an operation holds it; [`StoreError::Stale`] when somebody wrote since.
+    pub async fn delete_node(&self, principal: &Principal, id: NodeId, expected: Revision) -> Result<(), StoreError> {
         let (principal, keys) = (principal.clone(), Arc::clone(self.keys()));
         let deleted = self.write_then(self.tell_events(), move |db| {
             Box::pin(async move {
@@ -371,6 +380,9 @@ impl Store {
                     return Err(StoreError::no_node(id));
                 }
                 free(&before.value)?;
+                if before.revision != expected {
+                    return Err(StoreError::Stale { what: "node", id: id.to_string() });
+                }
                 // Everything else of the node follows by its foreign key.
                 sqlx::query("DELETE FROM nodes WHERE uuid = $1").bind(id.to_string()).execute(&mut *db).await?;
                 let mut script = Script::default();

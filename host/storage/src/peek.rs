@@ -48,7 +48,6 @@ pub const COLUMNS: &[&str] = &[
     "description",
     "created_at",
     "updated_at",
-    "reservation",
 ];
 
 /// Documents that are read in one query.
@@ -251,7 +250,6 @@ fn set(node: &mut Node, column: &'static str, row: &SqliteRow, place: usize) -> 
         "description" => node.description = text()?,
         "created_at" => node.created_at = time()?.unwrap_or_default(),
         "updated_at" => node.updated_at = time()?,
-        "reservation" => node.reservation = text()?,
         _ => {}
     }
     Ok(())

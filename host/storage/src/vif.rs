@@ -9,7 +9,7 @@ use wrought_domain::vif::{KEY, Place, Wanted, attached, choose, not_attached, re
 use wrought_domain::{Map, Node, NodeId, Port, Portgroup, Principal};
 
 use crate::document::Table;
-use crate::node::{current, free, sees};
+use crate::node::{current, sees, unheld};
 use crate::part::{all_with, put};
 use crate::script::Script;
 use crate::seal::KeyRing;
@@ -26,7 +26,7 @@ async fn places(
     if !sees(principal, &node) {
         return Err(StoreError::no_node(id));
     }
-    free(&node)?;
+    unheld(&node)?;
     let ports = all_with(db, keys, "node", id).await?;
     Ok((node, ports, all_with(db, keys, "node", id).await?))
 }

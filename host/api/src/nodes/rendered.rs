@@ -110,6 +110,7 @@ fn value(text: &mut Vec<u8>, field: &str, node: &Node, host: &str) -> Result<boo
         "driver_info" => json(text, &Masked::new(&node.driver_info))?,
         "driver_internal_info" => json(text, &Masked::new(&node.driver_internal_info))?,
         "instance_info" => json(text, &Masked::instance_info(&node.instance_info))?,
+        "reservation" => json(text, &node.holder())?,
         "conductor" => json(text, &node.conductor.as_deref().unwrap_or(host))?,
         "created_at" => json(text, &moment(Some(node.created_at)))?,
         "provision_updated_at" => json(text, &moment(node.provision_updated_at))?,
@@ -122,7 +123,7 @@ fn value(text: &mut Vec<u8>, field: &str, node: &Node, host: &str) -> Result<boo
         }
         _ => plain! {
             uuid name driver properties extra instance_uuid instance_name chassis_uuid provision_state target_provision_state power_state
-            target_power_state last_error reservation maintenance maintenance_reason fault console_enabled clean_step deploy_step service_step
+            target_power_state last_error maintenance maintenance_reason fault console_enabled clean_step deploy_step service_step
             raid_config target_raid_config resource_class traits conductor_group automated_clean protected protected_reason owner lessee
             description allocation_uuid retired retired_reason network_data boot_mode secure_boot shard parent_node disable_power_off health
         },
