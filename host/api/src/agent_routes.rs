@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wrought_conductor::{Heartbeat, Lookup};
-use wrought_domain::port::mac;
 use wrought_domain::NodeId;
+use wrought_domain::port::mac;
 use wrought_inspection::Posted;
 use wrought_storage::NodeRef;
 

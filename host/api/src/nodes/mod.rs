@@ -1,7 +1,7 @@
 //! `/v1/nodes` and what is below it.
 
-mod authority;
 mod allocation;
+mod authority;
 pub(crate) mod cache;
 pub(crate) mod fields;
 mod findings;
@@ -9,8 +9,8 @@ mod history;
 mod indicators;
 pub(crate) mod list;
 mod management;
-mod page;
 mod network_data;
+mod page;
 mod provision;
 mod rendered;
 pub(crate) mod rules;
@@ -18,8 +18,8 @@ mod states;
 mod subresources;
 pub(crate) mod traits;
 mod vendor;
-mod vmedia;
 mod vifs;
+mod vmedia;
 mod write;
 
 use crate::routes::Routes;

@@ -15,8 +15,9 @@ fn fill(node: &mut Node) {
     let map = |value: Value| value.as_object().cloned().unwrap();
     node.provision_state = ProvisionState::Available;
     node.power_state = Some(PowerState::On);
-    node.driver_info =
-        map(json!({"redfish_address": "https://u:p@bmc/?sig=1", "redfish_password": "hunter2", "deep": [{"a_token": "hunter2"}, null, 1.5]}));
+    node.driver_info = map(
+        json!({"redfish_address": "https://u:p@bmc/?sig=1", "redfish_password": "hunter2", "deep": [{"a_token": "hunter2"}, null, 1.5]}),
+    );
     node.driver_internal_info = map(json!({"secret": {"a": "hunter2"}, "empty_secret": "", "none_secret": null, "plain": true}));
     node.instance_info = map(json!({"image_url": "http://hunter2", "image_source": "http://h/a?hunter2", "\"quoted\"\n": "\u{1f600}\\"}));
     node.properties = map(json!({"cpus": 4, "capabilities": "boot_mode:uefi"}));
@@ -72,7 +73,8 @@ async fn any_selection_of_fields_is_a_part_of_the_whole() {
     let others = names.iter().zip(names.iter().cycle().skip(7)).map(|(one, other)| format!("{one},{other}"));
     for fields in names.iter().map(|name| (*name).clone()).chain(others) {
         let part = |name: &&String| *name == "links" || fields.split(',').any(|field| field == name.as_str());
-        let expected: Map<String, Value> = names.iter().filter(|name| part(name)).map(|name| ((*name).clone(), whole[*name].clone())).collect();
+        let expected: Map<String, Value> =
+            names.iter().filter(|name| part(name)).map(|name| ((*name).clone(), whole[*name].clone())).collect();
         let got = host.get(&format!("/v1/nodes/{id}?fields={fields}")).await.expect(200).json();
         assert_eq!(got, Value::Object(expected.clone()), "{fields}");
         let list = host.get(&format!("/v1/nodes?fields={fields}")).await.expect(200);
