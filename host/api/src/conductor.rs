@@ -53,8 +53,8 @@ impl Service for Conductor {
         self.update_node(who, node, revision).await
     }
 
-    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
-        self.delete_node(who, node).await
+    async fn delete_node(&self, who: &Principal, node: NodeId, revision: u64) -> Result<(), Refusal> {
+        self.delete_node(who, node, revision).await
     }
 
     async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal> {

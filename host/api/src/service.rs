@@ -49,8 +49,8 @@ pub trait Service: Send + Sync {
     /// Stores a changed node if it still has this revision.
     async fn update_node(&self, who: &Principal, node: Node, revision: u64) -> Result<Node, Refusal>;
 
-    /// Forgets a node and its ports.
-    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal>;
+    /// Forgets a node and its ports if it still has this revision.
+    async fn delete_node(&self, who: &Principal, node: NodeId, revision: u64) -> Result<(), Refusal>;
 
     /// The boot device that the controller reports.
     async fn boot_device(&self, who: &Principal, node: NodeId) -> Result<BootDevice, Refusal>;

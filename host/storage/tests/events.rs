@@ -31,7 +31,8 @@ async fn every_write_tells_what_it_changed_and_on_whose_behalf() {
     store.set_maintenance(&admin(), id, true, Some("disk".into())).await.unwrap();
     store.patch_node(id, |node| node.power_state = Some(PowerState::On)).await.unwrap();
     store.patch_node(id, |node| node.extra = Map::from_iter([("k".to_owned(), 1.into())])).await.unwrap();
-    store.delete_node(&admin(), id).await.unwrap();
+    let revision = store.node(&admin(), &id.into()).await.unwrap().unwrap().revision;
+    store.delete_node(&admin(), id, revision).await.unwrap();
     assert!(told.has_changed().unwrap());
 
     let events = after(&store, 0).await;

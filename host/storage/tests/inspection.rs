@@ -34,7 +34,8 @@ async fn the_latest_finding_of_each_kind_is_kept_and_goes_with_its_node() {
     assert_eq!(store.found_at(node, FindingKind::Bios).await.unwrap(), Some(at(3)));
     store.drop_findings(node, &[FindingKind::Posted, FindingKind::Reported]).await.unwrap();
     assert_eq!((found(FindingKind::Posted).await, found(FindingKind::Bios).await), (None, Some((at(3), json!([])))));
-    store.delete_node(&admin(), node).await.unwrap();
+    let revision = store.node(&admin(), &node.into()).await.unwrap().unwrap().revision;
+    store.delete_node(&admin(), node, revision).await.unwrap();
     assert_eq!(found(FindingKind::Bios).await, None);
     let gone = store.put_finding(node, FindingKind::Bios, at(4), &json!([])).await.unwrap_err();
     assert!(matches!(gone, StoreError::NotFound { what: "node", .. }), "{gone}");

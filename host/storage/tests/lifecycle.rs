@@ -75,7 +75,7 @@ async fn an_operation_holds_its_node_until_it_ends() {
     assert!(matches!(&second, StoreError::Reserved { host, .. } if host == "host-1"), "{second:?}");
     let refused = store.update_node(&admin(), stored.value.clone(), stored.revision, Reserved::Refuse).await.unwrap_err();
     assert!(matches!(refused, StoreError::Reserved { .. }), "{refused:?}");
-    let refused = store.delete_node(&admin(), id).await.unwrap_err();
+    let refused = store.delete_node(&admin(), id, stored.revision).await.unwrap_err();
     assert!(matches!(refused, StoreError::Reserved { .. }), "{refused:?}");
 
     assert_eq!(store.acquire_lock(asks("disk", id, operation)).await.unwrap(), LockAnswer::Held);

@@ -86,7 +86,7 @@ async fn a_project_sees_its_own_nodes() {
     assert_eq!(names(&Principal::agent()).await.len(), 3);
     assert!(names(&Principal { user: "x".into(), project: None, roles: vec![], source: None }).await.is_empty());
     assert_eq!(store.node(&member("p"), &foreign.uuid.into()).await.unwrap(), None);
-    assert!(matches!(store.delete_node(&member("p"), foreign.uuid).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.delete_node(&member("p"), foreign.uuid, Revision(1)).await, Err(StoreError::NotFound { .. })));
     assert!(store.create_node(&member("p"), node("x")).await.is_err());
     let port = Port::new(Uuid::new_v4(), foreign.uuid, "aa:bb:cc:00:00:01", Timestamp::now());
     assert!(store.create_part(&member("p"), port.clone(), Reserved::Refuse).await.is_err());
@@ -304,11 +304,14 @@ async fn all_of_a_node_goes_with_it() {
     assert_eq!(store.call_inputs(id, &state[0].0).await.unwrap(), (store.ports_of(id).await.unwrap(), kept));
     assert!(!store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());
 
-    store.delete_node(&admin(), id).await.unwrap();
+    let revision = store.node(&admin(), &id.into()).await.unwrap().unwrap().revision;
+    let early = store.delete_node(&admin(), id, Revision(1)).await;
+    assert!(matches!(early, Err(StoreError::Stale { .. })), "{early:?}");
+    store.delete_node(&admin(), id, revision).await.unwrap();
     assert_eq!(store.node(&admin(), &id.into()).await.unwrap(), None);
     assert_eq!(store.part::<Port>(&admin(), port.uuid).await.unwrap(), None);
     assert_eq!(store.agent_session(id).await.unwrap(), None);
     assert_eq!(store.driver_state(id, &state[0].0).await.unwrap(), None);
     assert!(store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());
-    assert!(matches!(store.delete_node(&admin(), id).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.delete_node(&admin(), id, revision).await, Err(StoreError::NotFound { .. })));
 }

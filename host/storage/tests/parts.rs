@@ -63,7 +63,8 @@ async fn all_that_belongs_to_a_node_is_sealed_renewed_and_goes_with_it() {
     assert_eq!(store.chassis(chassis.uuid).await.unwrap(), Some(chassis.clone()));
     assert!(matches!(store.delete_chassis(chassis.uuid).await, Err(StoreError::Part(PartError::Invalid(_)))));
 
-    store.delete_node(&admin(), id).await.unwrap();
+    let revision = store.node(&admin(), &id.into()).await.unwrap().unwrap().revision;
+    store.delete_node(&admin(), id, revision).await.unwrap();
     assert_eq!(store.part::<Portgroup>(&admin(), parts.0.uuid).await.unwrap(), None);
     assert_eq!(store.part::<Port>(&admin(), parts.1.uuid).await.unwrap(), None);
     assert_eq!(store.part::<VolumeConnector>(&admin(), parts.2.uuid).await.unwrap(), None);

@@ -116,9 +116,10 @@ fn reset_interfaces(before: &Node, after: &mut Node, changes: &[Change]) -> Resu
 /// `DELETE /v1/nodes/{node}`.
 pub(crate) async fn delete(Path(ident): Path<String>, call: Call) -> Result<Response, Fault> {
     call.args()?.done()?;
-    let node = call.node(&ident).await?.value;
-    rules::check_deletable(&node)?;
-    call.api.service.delete_node(&call.who, node.uuid).await?;
+    let node = call.node(&ident).await?;
+    rules::check_deletable(&node.value)?;
+    // As it was looked at: it may be given to an instance meanwhile.
+    call.api.service.delete_node(&call.who, node.value.uuid, node.revision.0).await?;
     Ok(no_content())
 }
 

@@ -136,8 +136,8 @@ impl Service for Conductor {
         updated.map(|stored| stored.value).map_err(refusal)
     }
 
-    async fn delete_node(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
-        self.store.delete_node(who, node).await.map_err(refusal)
+    async fn delete_node(&self, who: &Principal, node: NodeId, revision: u64) -> Result<(), Refusal> {
+        self.store.delete_node(who, node, Revision(revision)).await.map_err(refusal)
     }
 
     async fn boot_device(&self, _: &Principal, _: NodeId) -> Result<BootDevice, Refusal> {
