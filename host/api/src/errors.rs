@@ -23,8 +23,8 @@ pub(crate) struct Fault {
     status: StatusCode,
     form: Form,
     text: String,
-    /// It would be another answer a moment later: an operation held the node, or somebody else changed it in between.
-    passing: bool,
+    /// Why it would be another answer a moment later, if it would.
+    passing: Option<Passing>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ enum Form {
 
 impl Fault {
     fn controller(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, form: Form::Controller, text: text.into(), passing: false }
+        Self { status, form: Form::Controller, text: text.into(), passing: None }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -86,7 +86,7 @@ impl Fault {
     /// An error of routing or of version negotiation.
     pub(crate) fn routing(status: u16, text: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { status, form: Form::Routing, text: text.into(), passing: false }
+        Self { status, form: Form::Routing, text: text.into(), passing: None }
     }
 
     /// 404 for a path that does not exist, or not yet in the requested version.
@@ -96,7 +96,7 @@ impl Fault {
 
     /// 400 or 413: the body breaks a limit.
     pub(crate) fn limit(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, form: Form::Limit, text: text.into(), passing: false }
+        Self { status, form: Form::Limit, text: text.into(), passing: None }
     }
 
     /// 500; the details go to the log only.
@@ -109,7 +109,11 @@ impl Fault {
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let passing = matches!(refusal, Refusal::Locked { .. });
+        let passing = match refusal {
+            Refusal::Locked { .. } => Some(Passing::Held),
+            Refusal::Stale(_) => Some(Passing::Outrun),
+            _ => None,
+        };
         Self { passing, ..Self::controller(status, refusal.to_string()) }
     }
 }
@@ -126,7 +130,7 @@ impl From<StoreError> for Fault {
             StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             other => return Self::internal("the store failed for the API", other),
         };
-        let passing = matches!(error, StoreError::Stale { .. });
+        let passing = matches!(error, StoreError::Stale { .. }).then_some(Passing::Outrun);
         Self { passing, ..Self::controller(status, sentence(&error.to_string())) }
     }
 }
@@ -183,8 +187,8 @@ impl IntoResponse for Fault {
         };
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.passing {
-            response.extensions_mut().insert(Passing);
+        if let Some(passing) = self.passing {
+            response.extensions_mut().insert(passing);
         }
         response
     }

@@ -128,7 +128,7 @@ impl Conductor {
         match self.start_operation(stored, request).await {
             Ok(()) => Ok(Condition::Operation { node: child.uuid, id }),
             // Somebody else wrote to the child at that moment: it is asked again. Nothing has begun, so nothing is waited for by its id.
-            Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => {
+            Err(Refusal::Locked { .. } | Refusal::Conflict(_) | Refusal::Stale(_)) => {
                 Ok(Condition::Until { at: self.now().checked_add(ASK_AGAIN).unwrap_or(jiff::Timestamp::MAX) })
             }
             Err(refusal) => Err(refused(&refusal)),

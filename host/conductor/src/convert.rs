@@ -22,7 +22,8 @@ pub(crate) fn refusal(error: StoreError) -> Refusal {
         StoreError::NotFound { what: "node", id } => Refusal::NotFound(format!("Node {id} could not be found.")),
         error @ StoreError::NotFound { .. } => Refusal::NotFound(error.to_string()),
         StoreError::Reserved { node, host } => Refusal::Locked { node, host },
-        error @ (StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::StaleFence(_) | StoreError::Referenced { .. }) => {
+        error @ StoreError::Stale { .. } => Refusal::Stale(error.to_string()),
+        error @ (StoreError::Duplicate(_) | StoreError::StaleFence(_) | StoreError::Referenced { .. }) => {
             Refusal::Conflict(error.to_string())
         }
         StoreError::Part(PartError::Conflict(text)) => Refusal::Conflict(text),

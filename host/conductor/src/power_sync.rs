@@ -205,7 +205,7 @@ impl Conductor {
                 let text = format!("the machine was {actual} and is recorded as {recorded}: its power is changed");
                 self.noted(id, Severity::Info, text).await;
             }
-            Err(Refusal::Locked { .. } | Refusal::Conflict(_)) => {}
+            Err(Refusal::Locked { .. } | Refusal::Conflict(_) | Refusal::Stale(_)) => {}
             Err(refusal) => tracing::info!(node = %id, %refusal, "the machine's power could not be changed"),
         }
     }

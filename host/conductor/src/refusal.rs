@@ -17,6 +17,9 @@ pub enum Refusal {
     /// 409: contradicts the present state.
     #[error("{0}")]
     Conflict(String),
+    /// 409: somebody else changed it in between; the same request may be carried out on what it is now.
+    #[error("{0}")]
+    Stale(String),
     /// 409: an operation holds the node.
     #[error("Node {node} is locked by host {host}, please retry after the current operation is completed.")]
     Locked {
@@ -43,7 +46,7 @@ impl Refusal {
             Refusal::NotFound(_) => 404,
             Refusal::Invalid(_) => 400,
             Refusal::Forbidden(_) => 403,
-            Refusal::Conflict(_) | Refusal::Locked { .. } => 409,
+            Refusal::Conflict(_) | Refusal::Stale(_) | Refusal::Locked { .. } => 409,
             Refusal::TooLarge(_) => 413,
             Refusal::Unavailable(_) => 503,
             Refusal::Internal(_) => 500,

@@ -81,7 +81,8 @@ pub struct Conductor {
 fn refusal(error: StoreError) -> Refusal {
     match error {
         StoreError::Reserved { node, host } => Refusal::Locked { node, host },
-        StoreError::Duplicate(_) | StoreError::Stale { .. } | StoreError::Refused(_) => Refusal::Conflict(error.to_string()),
+        StoreError::Stale { .. } => Refusal::Stale(error.to_string()),
+        StoreError::Duplicate(_) | StoreError::Refused(_) => Refusal::Conflict(error.to_string()),
         StoreError::NotFound { .. } => Refusal::NotFound(error.to_string()),
         other => Refusal::Internal(other.to_string()),
     }
