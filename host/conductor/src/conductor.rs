@@ -38,6 +38,7 @@ use crate::machine::Machines;
 use crate::power_sync::PowerFailures;
 use crate::queue::Queue;
 use crate::recovery::Recovering;
+use crate::requests::Requests;
 use crate::seen::Seen;
 use crate::stats::{CallTimes, Stats};
 use crate::webhooks::Webhooks;
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) webhooks: Webhooks,
     pub(crate) contacts: Contacts,
     pub(crate) gates: Gates,
+    pub(crate) requests: Requests,
     pub(crate) queue: Queue,
     pub(crate) breakers: Breakers,
     tasks: TaskTracker,
@@ -246,6 +248,7 @@ impl Conductor {
             webhooks: Webhooks::default(),
             contacts: Contacts::default(),
             gates: Gates::default(),
+            requests: Requests::default(),
             queue: Queue::default(),
             breakers,
             tasks: TaskTracker::new(),

@@ -1,4 +1,4 @@
-//! One event at a time per node.
+//! One event at a time per node. Nobody waits for a machine behind a gate: what else happens to the node would wait as well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -49,6 +49,7 @@ mod queue;
 mod recovery;
 mod refusal;
 mod request;
+mod requests;
 mod retry;
 mod revocation;
 mod rollout;

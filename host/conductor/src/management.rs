@@ -111,8 +111,11 @@ impl Conductor {
         }
     }
 
-    /// Does something with the machine of a node that no operation holds, and keeps any from beginning meanwhile. It is carried
-    /// through when the one who asked is gone.
+    /// Does something with the machine of a node that neither an operation nor another request holds, and keeps both from beginning
+    /// meanwhile. Once begun, it is carried through when the one who asked is gone.
+    ///
+    /// # Errors
+    /// [`Refusal::Locked`]; what the controller refuses.
     pub(crate) async fn alone<T: Send + 'static>(
         &self,
         who: &Principal,
@@ -120,24 +123,43 @@ impl Conductor {
         what: &'static str,
         act: impl FnOnce(Arc<dyn Bmc>) -> BoxFuture<'static, Result<T, HardwareError>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (this, who) = (self.clone(), who.clone());
+        // No operation begins between the look at the node and the note. The gate is open again when the machine is asked.
+        let gate = self.gate(id);
+        let inside = gate.lock().await;
+        let node = self.node(who, id).await?.value;
+        if let Some(host) = node.reservation.clone() {
+            return Err(Refusal::Locked { node: id, host });
+        }
+        let bmc = self.managed(&node, what)?;
+        let under_way = self.0.requests.change(id).ok_or_else(|| self.locked(id))?;
+        drop(inside);
+        let this = self.clone();
         self.through(async move {
-            let gate = this.gate(id);
-            let _inside = gate.lock().await;
-            let node = this.node(&who, id).await?.value;
-            if let Some(host) = node.reservation.clone() {
-                return Err(Refusal::Locked { node: id, host });
-            }
-            let bmc = this.managed(&node, what)?;
+            let _under_way = under_way;
             act(bmc).await.map_err(|error| this.asked(&node, convert::error(error)))
         })
         .await
     }
 
+    /// Has the controller of a node tell something. It may do so beside whatever happens to the node, for a few at a time.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] when enough ask it; what the controller refuses.
+    pub(crate) async fn look<T, F>(&self, node: &Node, what: &str, ask: impl FnOnce(Arc<dyn Bmc>) -> F) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, HardwareError>>,
+    {
+        let bmc = self.managed(node, what)?;
+        let _under_way = self.0.requests.look(node.uuid).ok_or_else(|| {
+            Refusal::Unavailable(format!("Other requests wait for the controller of node {} to answer; try again later.", node.uuid))
+        })?;
+        ask(bmc).await.map_err(|error| self.asked(node, convert::error(error)))
+    }
+
     /// Sends a non-maskable interrupt.
     ///
     /// # Errors
-    /// [`Refusal::Locked`] while an operation holds the node; what the controller refuses.
+    /// [`Refusal::Locked`] while an operation, or another request, holds the node; what the controller refuses.
     pub async fn inject_nmi(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
         self.alone(who, node, "inject_nmi", |bmc| Box::pin(async move { bmc.inject_nmi().await })).await?;
         self.managed_by(who, node, "a non-maskable interrupt was sent by request".into()).await;
@@ -147,11 +169,10 @@ impl Conductor {
     /// The indicators of the machine.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`]; what the controller refuses.
+    /// [`Refusal::NotFound`]; [`Refusal::Unavailable`] while too many requests ask it; what the controller refuses.
     pub async fn indicators(&self, who: &Principal, node: NodeId) -> Result<Vec<Indicator>, Refusal> {
         let node = self.node(who, node).await?.value;
-        let found = self.managed(&node, "get_supported_indicators")?.indicators().await;
-        let found = found.map_err(|error| self.asked(&node, convert::error(error)))?;
+        let found = self.look(&node, "get_supported_indicators", |bmc| async move { bmc.indicators().await }).await?;
         Ok(found
             .into_iter()
             .map(|indicator| Indicator {
@@ -190,11 +211,10 @@ impl Conductor {
     /// The machine's virtual drives and what is in them.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`]; what the controller refuses.
+    /// [`Refusal::NotFound`]; [`Refusal::Unavailable`] while too many requests ask it; what the controller refuses.
     pub async fn virtual_media(&self, who: &Principal, node: NodeId) -> Result<Vec<VirtualDrive>, Refusal> {
         let node = self.node(who, node).await?.value;
-        let drives = self.managed(&node, "get_virtual_media")?.drives().await;
-        let drives = drives.map_err(|error| self.asked(&node, convert::error(error)))?;
+        let drives = self.look(&node, "get_virtual_media", |bmc| async move { bmc.drives().await }).await?;
         let known = secrets(&self.0.machines.references, &node, None);
         let shown = drives.into_iter().map(|drive| VirtualDrive {
             media_types: drive.types,
@@ -208,7 +228,7 @@ impl Conductor {
     ///
     /// # Errors
     /// [`Refusal::Invalid`] for a kind of media that there is not, and for a URL that the host's policy does not allow;
-    /// [`Refusal::Locked`] while an operation holds the node; what the controller refuses.
+    /// [`Refusal::Locked`] while an operation, or another request, holds the node; what the controller refuses.
     pub async fn attach_media(&self, who: &Principal, node: NodeId, device: &str, url: &str) -> Result<(), Refusal> {
         let kind = named(&MEDIA, "device type", device)?;
         let invalid = |error: HardwareError| Refusal::Invalid(error.message);

@@ -163,7 +163,7 @@ impl Conductor {
     /// when the one who asked is gone: what is stored must be begun.
     ///
     /// # Errors
-    /// [`Refusal::Locked`] while another operation holds the node; [`Refusal::Invalid`] in the wrong state.
+    /// [`Refusal::Locked`] while another operation, or a request to its machine, holds the node; [`Refusal::Invalid`] in the wrong state.
     pub(crate) async fn start_operation(&self, stored: Stored<Node>, request: Request) -> Result<(), Refusal> {
         let this = self.clone();
         self.through(async move { this.start_now(stored, request).await }).await
@@ -200,6 +200,9 @@ impl Conductor {
         self.hold_back(&mut advance);
         let gate = self.gate(id);
         let mut inside = gate.lock().await;
+        if self.0.requests.changes(id) {
+            return Err(self.locked(id));
+        }
         let held = self.0.store.begin(&advance, revision, &self.0.host, user).await.map_err(convert::refusal)?;
         if let Some(operation) = &mut advance.next.operation {
             operation.fence = held.fence;
@@ -208,6 +211,11 @@ impl Conductor {
         let goes_on = advance.next.operation.is_some();
         self.take(id, &gate, &mut inside, advance, held.revision);
         Ok(goes_on)
+    }
+
+    /// Refuses because of a request of this host to the node's machine.
+    pub(crate) fn locked(&self, node: NodeId) -> Refusal {
+        Refusal::Locked { node, host: self.0.host.clone() }
     }
 
     /// Hands an operator's wish to the operation that holds the node.
