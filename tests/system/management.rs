@@ -1,5 +1,7 @@
 //! What operators have controllers do besides provisioning: interrupts, boot mode, secure boot, media, lamps, consoles.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use wrought_simulator::Faults;
@@ -92,6 +94,42 @@ fn an_interrupt_reaches_a_machine_that_runs() {
         node.reach_power("power on").await;
         assert_eq!(put(&node, "/management/inject_nmi", json!({})).await.status, 204);
         assert_eq!(node.counts().nmis, 1);
+    });
+}
+
+#[test]
+fn a_slow_controller_is_asked_for_one_thing_at_a_time_and_nothing_queues_behind_it() {
+    run(async {
+        let world = Shared::world().await;
+        let node = world.available().await;
+        node.power("power on").await;
+        node.reach_power("power on").await;
+        node.set_faults(Faults { delay_s: 2.0, ..Faults::default() });
+        let interrupt = || put(&node, "/management/inject_nmi", json!({}));
+        assert!(tokio::time::timeout(Duration::from_millis(500), interrupt()).await.is_err(), "its caller leaves");
+        let began = Instant::now();
+        for _ in 0..3 {
+            assert!(interrupt().await.refused(409).contains("is locked by host"));
+        }
+        assert_eq!(node.power("power off").await.status, 409, "no operation begins meanwhile");
+        assert_eq!(put(&node, "/maintenance", json!({"reason": "slow"})).await.status, 202);
+        assert_eq!(world.api().call(Method::DELETE, &node.path("/maintenance"), &json!({})).await.status, 202);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        // Only what was begun is carried through, and told.
+        let sent = async || {
+            let history = get(&node, "/history?detail=True").await.ok();
+            let told = history["history"].as_array().unwrap().iter().filter(|entry| entry["event"].as_str().unwrap().contains("interrupt"));
+            Some(told.count()).filter(|sent| *sent > 0)
+        };
+        assert_eq!(until("the interrupt is told", sent).await, 1);
+        assert_eq!(node.counts().nmis, 1);
+        // Some may look at once; more are told to come later.
+        let looks = futures::future::join_all((0..6).map(|_| get(&node, "/management/boot_device"))).await;
+        let count = |status: u16| looks.iter().filter(|answer| answer.status == status).count();
+        assert_eq!((count(200), count(503)), (4, 2));
+        node.set_faults(Faults::default());
+        assert_eq!(node.power("power off").await.status, 202);
+        node.reach_power("power off").await;
     });
 }
 
@@ -208,6 +246,7 @@ fn fake_hardware_has_what_clients_tests_ask_for() {
         let plain = world.enrol().await;
         plain.provision("manage").await;
         plain.reach("manageable").await;
+        plain.patch("/inspect_interface", "no-inspect".into()).await;
         let refused = plain.ask(json!({"target": "inspect"})).await.refused(400);
         assert!(refused.starts_with("Driver redfish does not support inspect (disabled or not implemented)."), "{refused}");
         let refused = world.api().call(Method::PUT, &plain.path("/states/raid"), &json!({})).await.refused(404);

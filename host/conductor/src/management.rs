@@ -112,7 +112,7 @@ impl Conductor {
     }
 
     /// Does something with the machine of a node that neither an operation nor another request holds, and keeps both from beginning
-    /// meanwhile. Once begun, it is carried through when the one who asked is gone.
+    /// meanwhile. Once begun, it is carried through when the one who asked is gone, and so is what the node's history then tells.
     ///
     /// # Errors
     /// [`Refusal::Locked`]; what the controller refuses.
@@ -121,6 +121,7 @@ impl Conductor {
         who: &Principal,
         id: NodeId,
         what: &'static str,
+        told: Option<String>,
         act: impl FnOnce(Arc<dyn Bmc>) -> BoxFuture<'static, Result<T, HardwareError>> + Send + 'static,
     ) -> Result<T, Refusal> {
         // No operation begins between the look at the node and the note. The gate is open again when the machine is asked.
@@ -133,10 +134,14 @@ impl Conductor {
         let bmc = self.managed(&node, what)?;
         let under_way = self.0.requests.change(id).ok_or_else(|| self.locked(id))?;
         drop(inside);
-        let this = self.clone();
+        let (this, who) = (self.clone(), who.clone());
         self.through(async move {
             let _under_way = under_way;
-            act(bmc).await.map_err(|error| this.asked(&node, convert::error(error)))
+            let done = act(bmc).await.map_err(|error| this.asked(&node, convert::error(error)))?;
+            if let Some(event) = told {
+                this.managed_by(&who, id, event).await;
+            }
+            Ok(done)
         })
         .await
     }
@@ -161,9 +166,8 @@ impl Conductor {
     /// # Errors
     /// [`Refusal::Locked`] while an operation, or another request, holds the node; what the controller refuses.
     pub async fn inject_nmi(&self, who: &Principal, node: NodeId) -> Result<(), Refusal> {
-        self.alone(who, node, "inject_nmi", |bmc| Box::pin(async move { bmc.inject_nmi().await })).await?;
-        self.managed_by(who, node, "a non-maskable interrupt was sent by request".into()).await;
-        Ok(())
+        let told = Some("a non-maskable interrupt was sent by request".into());
+        self.alone(who, node, "inject_nmi", told, |bmc| Box::pin(async move { bmc.inject_nmi().await })).await
     }
 
     /// The indicators of the machine.
@@ -205,7 +209,7 @@ impl Conductor {
         let set = move |bmc: Arc<dyn Bmc>| -> BoxFuture<'static, _> {
             Box::pin(async move { bmc.set_indicator(component, &wanted, state).await })
         };
-        self.alone(who, node, "set_indicator_state", set).await
+        self.alone(who, node, "set_indicator_state", None, set).await
     }
 
     /// The machine's virtual drives and what is in them.
@@ -238,10 +242,8 @@ impl Conductor {
             Err(error) if error.code == NOT_RESOLVED => {}
             Err(error) => return Err(invalid(error)),
         }
-        let url = url.to_owned();
-        self.alone(who, node, "attach_virtual_media", move |bmc| Box::pin(async move { bmc.attach_media(kind, &url).await })).await?;
-        self.managed_by(who, node, format!("virtual media ({device}) attached by request")).await;
-        Ok(())
+        let (url, told) = (url.to_owned(), Some(format!("virtual media ({device}) attached by request")));
+        self.alone(who, node, "attach_virtual_media", told, move |bmc| Box::pin(async move { bmc.attach_media(kind, &url).await })).await
     }
 
     /// Has it eject media of these kinds, of every kind if there are none.
@@ -250,9 +252,8 @@ impl Conductor {
     /// As [`Conductor::attach_media`].
     pub async fn detach_media(&self, who: &Principal, node: NodeId, devices: &[String]) -> Result<(), Refusal> {
         let kinds = devices.iter().map(|device| named(&MEDIA, "device type", device)).collect::<Result<Vec<_>, _>>()?;
-        self.alone(who, node, "detach_virtual_media", move |bmc| Box::pin(async move { bmc.detach_media(&kinds).await })).await?;
-        self.managed_by(who, node, "virtual media detached by request".into()).await;
-        Ok(())
+        let told = Some("virtual media detached by request".into());
+        self.alone(who, node, "detach_virtual_media", told, move |bmc| Box::pin(async move { bmc.detach_media(&kinds).await })).await
     }
 
     /// Notes in the node's history what an operator had done.

@@ -145,7 +145,7 @@ impl Conductor {
         let device = convert::device_named(device)
             .ok_or_else(|| Refusal::Invalid(format!("Invalid boot device {device:?} specified: use {}.", DEVICES.join(", "))))?;
         let wanted = BmcBootDevice { device, persistent };
-        self.alone(who, node, "set_boot_device", move |bmc| Box::pin(async move { bmc.set_boot_device(wanted).await }))
+        self.alone(who, node, "set_boot_device", None, move |bmc| Box::pin(async move { bmc.set_boot_device(wanted).await }))
             .await
             .map(drop)
     }
