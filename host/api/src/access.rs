@@ -5,7 +5,7 @@
 //! rules are those of Ironic's policies, reduced to three roles.
 
 use http::Method;
-use wrought_domain::{Node, Principal, Role};
+use wrought_domain::{Node, Principal, Rights, Role};
 
 use crate::errors::Fault;
 
@@ -19,22 +19,11 @@ pub(crate) enum Access {
     /// Callers with this role in any scope; the handler shows and changes only what is the caller's.
     Own(Role),
     /// The path is about a node, or about something that belongs to one.
-    Node(Needs),
-}
-
-/// The roles that a route about a node needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Needs {
-    /// Of a caller without a project.
-    pub(crate) system: Role,
-    /// Of the project that owns the node.
-    pub(crate) owner: Role,
-    /// Of the project that has leased it; nothing where a lessee may not.
-    pub(crate) lessee: Option<Role>,
+    Node(Rights),
 }
 
 const fn node(system: Role, owner: Role, lessee: Option<Role>) -> Access {
-    Access::Node(Needs { system, owner, lessee })
+    Access::Node(Rights { system, owner, lessee })
 }
 
 const READER: Role = Role::Reader;
@@ -44,13 +33,13 @@ const ADMIN: Role = Role::Admin;
 /// Whoever sees the node.
 const LOOK: Access = node(READER, READER, Some(READER));
 /// Who uses the machine: its owner's members, its lessee's administrators.
-const USE: Access = node(MEMBER, MEMBER, Some(ADMIN));
+pub(crate) const USE: Access = Access::Node(Rights::USE);
 /// Who runs the machine: nobody who has only leased it.
 const RUN: Access = node(MEMBER, MEMBER, None);
 /// The same, but only to look.
 const INSPECT: Access = node(READER, READER, None);
 /// Who switches it on and off.
-const POWER: Access = node(MEMBER, MEMBER, Some(MEMBER));
+const POWER: Access = Access::Node(Rights::POWER);
 /// Who sees to how the machine is built and boots.
 pub(crate) const MANAGE: Access = node(MEMBER, ADMIN, None);
 /// Who decides about the machine.
@@ -300,11 +289,8 @@ impl Access {
     /// # Errors
     /// 403.
     pub(crate) fn check_parties(self, who: &Principal, owner: Option<&str>, lessee: Option<&str>) -> Result<(), Fault> {
-        let (Self::Node(needs), Some(project)) = (self, who.project.as_deref()) else { return self.check(who) };
-        let enough = |of: Option<&str>, least: Option<Role>| {
-            of == Some(project) && least.is_some_and(|least| who.role().is_some_and(|role| role >= least))
-        };
-        if enough(owner, Some(needs.owner)) || enough(lessee, needs.lessee) { Ok(()) } else { Err(forbidden()) }
+        let Self::Node(needs) = self else { return self.check(who) };
+        if needs.allow(who, owner, lessee) { Ok(()) } else { Err(forbidden()) }
     }
 }
 
