@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wrought_domain::{Allocation, Map, NodeId};
 use wrought_storage::{AllocationQuery, NodeRef};
 
+use crate::access;
 use crate::args::{Args, brief};
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
@@ -228,6 +229,7 @@ async fn create(call: Call) -> Result<Response, Fault> {
         Some(ident) => {
             let missing = || Fault::invalid(format!("Node {} could not be found.", brief(&Value::from(ident.as_str()))));
             let node = call.api.service.store().node(&call.who, &NodeRef::parse(&ident)).await?.ok_or_else(missing)?.value;
+            call.check_as(access::USE, &node)?;
             allocation.resource_class = allocation.resource_class.or(node.resource_class);
             Some(node.uuid)
         }

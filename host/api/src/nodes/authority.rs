@@ -4,7 +4,7 @@
 use serde_json::Value;
 use wrought_domain::patch::Change;
 use wrought_domain::reference::{refers, refers_within};
-use wrought_domain::{Map, Node, NodeId, Role};
+use wrought_domain::{Map, Node, NodeId, ProvisionState, Role};
 use wrought_storage::NodeRef;
 
 use crate::access;
@@ -32,6 +32,25 @@ fn needs(field: &str) -> Needs {
         _ => Needs::Owner(Role::Admin),
     }
 }
+
+/// States in which a node has an instance, or is about to.
+const IN_USE: &[ProvisionState] = &[
+    ProvisionState::Active,
+    ProvisionState::Deploying,
+    ProvisionState::WaitCallBack,
+    ProvisionState::DeployHold,
+    ProvisionState::DeployFailed,
+    ProvisionState::Rescue,
+    ProvisionState::Rescuing,
+    ProvisionState::RescueWait,
+    ProvisionState::RescueFailed,
+    ProvisionState::Unrescuing,
+    ProvisionState::UnrescueFailed,
+    ProvisionState::Servicing,
+    ProvisionState::ServiceWait,
+    ProvisionState::ServiceHold,
+    ProvisionState::ServiceFailed,
+];
 
 fn forbidden(field: &str) -> Fault {
     Fault::forbidden(format!("Access was denied to the following resource: your role does not allow you to set /{field}."))
@@ -85,6 +104,28 @@ pub(crate) async fn check_patch(call: &Call, node: &Node, changes: &[Change]) ->
         }
     }
     Ok(())
+}
+
+/// That an allocation, which goes when the instance is removed from its node, may go: not while the node is in use, and by a project
+/// only one of its own.
+///
+/// # Errors
+/// 403; 409 with Ironic's text.
+pub(crate) async fn check_disassociates(call: &Call, before: &Node, after: &Node) -> Result<(), Fault> {
+    let (Some(allocation), true) = (before.allocation_uuid, before.instance_uuid.is_some() && after.instance_uuid.is_none()) else {
+        return Ok(());
+    };
+    if call.api.service.store().allocation(&call.who, &allocation.to_string()).await?.is_none() && call.who.project.is_some() {
+        return Err(Fault::forbidden(format!("/instance_uuid is that of allocation {allocation}, which is not your project's.")));
+    }
+    match IN_USE.contains(&before.provision_state) && !before.maintenance {
+        false => Ok(()),
+        true => Err(Fault::conflict(format!(
+            "Cannot remove instance_uuid from node {}, which is in state {} with an allocation: undeploy it, or delete allocation \
+             {allocation} (maintenance mode is off).",
+            before.uuid, before.provision_state
+        ))),
+    }
 }
 
 /// A node that a project creates is its own.

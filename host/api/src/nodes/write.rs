@@ -75,6 +75,7 @@ pub(crate) async fn update(Path(ident): Path<String>, call: Call) -> Result<Resp
         reset_interfaces(&before, &mut after, &changes)?;
     }
     rules::check_change(&before, &mut after)?;
+    authority::check_disassociates(&call, &before, &after).await?;
     rules::check(&call, &mut after, Some(&before)).await?;
     if before.instance_uuid.is_some() && after.instance_uuid.is_none() {
         after.allocation_uuid = None;

@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wrought_domain::{NodeId, PowerState, Principal, ProvisionState};
+use wrought_domain::{NodeId, PowerState, Principal, ProvisionState, Role};
 use wrought_storage::Given;
 
+use crate::callers::{Caller, guarded};
 use crate::host::Host;
 
 /// A node that can be given away.
@@ -86,6 +87,9 @@ async fn a_node_that_is_in_use_stays_allocated() {
             host.delete("/v1/nodes/n").await.expect(204);
         }
         host.get("/v1/allocations/a").await.expect(404);
+        if remove {
+            assert_eq!(host.get("/v1/nodes/n").await.expect(200).json()["instance_info"], json!({}), "the traits went with it");
+        }
     }
 }
 
@@ -130,6 +134,80 @@ async fn a_deployed_node_is_given_its_allocation_afterwards() {
     let again = host.post("/v1/allocations", json!({"node": "n", "name": "b"})).await.expect(409).fault();
     assert!(again.contains("is associated with instance"), "{again}");
     host.call("POST", "/v1/allocations", "1.57", json!({"node": "n", "resource_class": "gold"})).await.expect(406);
+}
+
+#[tokio::test]
+async fn a_node_is_given_an_allocation_afterwards_by_whoever_may_use_it() {
+    let host = guarded().await;
+    let root = Caller::new(&host, Role::Admin, None).await;
+    let made = root.post("/v1/nodes", json!({"driver": "redfish", "name": "n"})).await.expect(201).json();
+    let node = NodeId(uuid(&made));
+    let (owner, lessee) = (Caller::new(&host, Role::Member, Some("own")).await, Caller::new(&host, Role::Member, Some("lease")).await);
+    let admin = Caller::new(&host, Role::Admin, Some("lease")).await;
+    for (caller, allowed) in [(&lessee, false), (&admin, true), (&owner, true)] {
+        host.edit(node, |node| {
+            (node.provision_state, node.resource_class) = (ProvisionState::Active, Some("gold".into()));
+            (node.owner, node.lessee) = (Some("own".into()), Some("lease".into()));
+            (node.allocation_uuid, node.instance_uuid) = (None, None);
+        })
+        .await;
+        caller.post("/v1/allocations", json!({"node": "n"})).await.expect(if allowed { 201 } else { 403 });
+        assert_eq!(host.stored(node).await.allocation_uuid.is_some(), allowed);
+    }
+}
+
+#[tokio::test]
+async fn an_allocation_in_use_or_of_another_project_is_not_removed_with_the_instance() {
+    let host = guarded().await;
+    let root = Caller::new(&host, Role::Admin, None).await;
+    let (owner, lessee) = (Caller::new(&host, Role::Member, Some("own")).await, Caller::new(&host, Role::Admin, Some("lease")).await);
+    let made = root.post("/v1/nodes", json!({"driver": "redfish", "name": "n"})).await.expect(201).json();
+    let node = NodeId(uuid(&made));
+    let remove = json!([{"op": "remove", "path": "/instance_uuid"}]);
+    let give = async |state: ProvisionState, maintenance: bool| {
+        host.edit(node, move |node| {
+            (node.provision_state, node.maintenance, node.resource_class) = (state, maintenance, Some("gold".into()));
+            (node.owner, node.lessee) = (Some("own".into()), Some("lease".into()));
+            (node.allocation_uuid, node.instance_uuid) = (None, None);
+        })
+        .await;
+        host.edit(node, |node| node.provision_state = ProvisionState::Active).await;
+        let made = owner.post("/v1/allocations", json!({"node": "n"})).await.expect(201).json();
+        host.edit(node, move |node| node.provision_state = state).await;
+        format!("/v1/allocations/{}", uuid(&made))
+    };
+    use ProvisionState as S;
+    for (state, maintenance, allowed) in [
+        (S::Active, false, false),
+        (S::DeployFailed, false, false),
+        (S::Rescue, false, false),
+        (S::ServiceFailed, false, false),
+        (S::Active, true, true),
+        (S::Available, false, true),
+    ] {
+        let allocation = give(state, maintenance).await;
+        lessee.call("PATCH", "/v1/nodes/n", remove.clone()).await.expect(403);
+        let null = json!([{"op": "replace", "path": "/instance_uuid", "value": null}]);
+        for change in [null, remove.clone()] {
+            if !allowed {
+                for who in [&owner, &root] {
+                    let refused = who.call("PATCH", "/v1/nodes/n", change.clone()).await.expect(409).fault();
+                    assert!(
+                        refused.contains("Cannot remove instance_uuid from node") && refused.contains("with an allocation"),
+                        "{refused}"
+                    );
+                }
+            }
+        }
+        owner.get(&allocation).await.expect(200);
+        if allowed {
+            owner.call("PATCH", "/v1/nodes/n", remove.clone()).await.expect(200);
+        } else {
+            host.edit(node, |node| node.maintenance = true).await;
+            root.call("PATCH", "/v1/nodes/n", remove.clone()).await.expect(200);
+        }
+        owner.get(&allocation).await.expect(404);
+    }
 }
 
 #[tokio::test]
