@@ -41,9 +41,13 @@ impl Conductor {
         if let Some(node) = node {
             return self.0.store.backfill_allocation(who, allocation, node).await.map_err(convert::refusal);
         }
-        let allocation = self.0.store.add_allocation(allocation).await.map_err(convert::refusal)?;
-        self.0.allocator.0.notify_one();
-        Ok(allocation)
+        let this = self.clone();
+        self.through(async move {
+            let allocation = this.0.store.add_allocation(allocation).await.map_err(convert::refusal)?;
+            this.0.allocator.0.notify_one();
+            Ok(allocation)
+        })
+        .await
     }
 
     /// Starts the task.
