@@ -154,8 +154,14 @@ impl Conductor {
         if allocation.traits.is_empty() {
             return Ok(true);
         }
-        let found = self.0.store.node(&Principal::host(), &NodeRef::Uuid(node)).await?;
-        Ok(found.is_some_and(|found| allocation.traits_match(&found.value)))
+        match self.0.store.node(&Principal::host(), &NodeRef::Uuid(node)).await {
+            Ok(found) => Ok(found.is_some_and(|found| allocation.traits_match(&found.value))),
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::warn!(%node, %error, "a node that cannot be read is not given away");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -331,7 +331,8 @@ impl Store {
                 let Some(mut allocation) = found.filter(|found| found.state == AllocationState::Allocating) else { return Ok(Given::Over) };
                 let before = match current(db, &keys, node).await {
                     Ok(before) => before,
-                    Err(StoreError::NotFound { .. }) => return Ok(Given::Unfit),
+                    // One that cannot be read does not fit anybody; the others may.
+                    Err(StoreError::NotFound { .. } | StoreError::Unreadable { .. }) => return Ok(Given::Unfit),
                     Err(error) => return Err(error),
                 };
                 if before.value.reservation.is_some() {
