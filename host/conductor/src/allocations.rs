@@ -1,13 +1,16 @@
 //! Allocations: nodes are looked for behind the back of whoever asked.
 //!
-//! One task takes those that look for a node from the store, the oldest first and a few at a time; so whatever is open when the host
+//! One task takes those that look for a node from the store, the oldest first and a few at a time, the next as one ends; so whatever is open when the host
 //! stops is gone on with by the next start. That no node is given away twice is the store's doing, in one unit of its writer.
 
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use rand::seq::SliceRandom as _;
 use tokio::sync::Notify;
+use uuid::Uuid;
 use wrought_domain::{Allocation, NodeId, Principal};
 use wrought_storage::{Given, NodeRef, StoreError};
 
@@ -54,36 +57,37 @@ impl Conductor {
     pub(crate) fn tend_allocations(&self) {
         let this = self.clone();
         tokio::spawn(async move {
+            let (mut open, mut looking, mut searches) = (VecDeque::new(), HashSet::new(), FuturesUnordered::new());
             while !this.stopping().is_cancelled() {
-                match this.0.store.open_allocations(PAGE).await {
-                    Ok(open) if open.is_empty() => this.until_asked().await,
-                    Ok(open) => {
-                        let failed = stream::iter(open).map(|one| this.allocate(one)).buffer_unordered(AT_ONCE);
-                        // What could not be stored is tried again, and not at once.
-                        if failed.filter(|ended| std::future::ready(!ended)).count().await > 0 {
+                if open.is_empty() {
+                    match this.0.store.open_allocations(PAGE).await {
+                        Ok(page) => open.extend(page.into_iter().filter(|one| !looking.contains(&one.uuid))),
+                        Err(StoreError::Closed) => return,
+                        Err(error) => {
+                            tracing::error!(?error, "the allocations could not be read");
                             this.goes_on_for(PAUSE).await;
+                            continue;
                         }
                     }
-                    Err(StoreError::Closed) => return,
-                    Err(error) => {
-                        tracing::error!(?error, "the allocations could not be read");
-                        this.goes_on_for(PAUSE).await;
-                    }
+                }
+                while looking.len() < AT_ONCE
+                    && let Some(one) = open.pop_front()
+                {
+                    looking.insert(one.uuid);
+                    searches.push(this.allocate(one));
+                }
+                tokio::select! {
+                    () = this.stopping().cancelled() => {}
+                    Some(ended) = searches.next() => drop(looking.remove(&ended)),
+                    () = this.0.allocator.0.notified(), if open.is_empty() => {}
+                    () = tokio::time::sleep(IDLE) => {}
                 }
             }
         });
     }
 
-    async fn until_asked(&self) {
-        tokio::select! {
-            () = self.stopping().cancelled() => {}
-            () = self.0.allocator.0.notified() => {}
-            () = tokio::time::sleep(IDLE) => {}
-        }
-    }
-
-    /// Looks for a node. Whether the search has ended, one way or the other.
-    async fn allocate(&self, allocation: Allocation) -> bool {
+    /// Looks for a node, and says whose search it was.
+    async fn allocate(&self, allocation: Allocation) -> Uuid {
         let uuid = allocation.uuid;
         let ended = match self.search(&allocation).await {
             Ok(Search::Ended) => Ok(()),
@@ -100,8 +104,10 @@ impl Conductor {
         };
         if let Err(error) = &ended {
             tracing::warn!(allocation = %uuid, %error, "an allocation could not be worked on");
+            // It is tried again, and not at once.
+            self.goes_on_for(PAUSE).await;
         }
-        ended.is_ok()
+        uuid
     }
 
     async fn search(&self, allocation: &Allocation) -> Result<Search, StoreError> {
