@@ -15,7 +15,7 @@ use wrought_storage::NodeRef;
 
 use crate::Api;
 use crate::access::{self, Access};
-use crate::auth::{Denied, Origin};
+use crate::auth::{Denied, Origin, foreign};
 use crate::call::base;
 use crate::errors::Fault;
 use crate::openapi;
@@ -33,10 +33,10 @@ const VERSION: HeaderName = HeaderName::from_static(versions::HEADER);
 pub(crate) fn normalise(mut request: Request) -> Request {
     let path = request.uri().path();
     let trimmed = path.strip_suffix('/').unwrap_or(path);
-    let first = trimmed.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let is_version = first.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let nodes_first = node_first(trimmed);
     let trimmed = nodes_first.as_deref().unwrap_or(trimmed);
+    let first = trimmed.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let is_version = first.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let path = match trimmed {
         "" => "/".to_owned(),
         known if is_version || matches!(first, "wrought" | "metrics" | "openapi.json") => known.to_owned(),
@@ -89,9 +89,12 @@ pub(crate) async fn around(State(api): State<Api>, mut request: Request, next: N
 /// Finds out from where the request comes and who asks: the one place where a request gets its principal. Public are routes, and not
 /// what looks like one: a method that is not served, or a path, is for those who are let in.
 async fn let_in(api: &Api, request: &mut Request) -> Result<(), Denied> {
+    if foreign(request.method(), request.headers(), api.config.public_endpoint.as_deref()) {
+        return Err(Denied::Page);
+    }
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let direct = request.extensions().get::<Origin>().cloned().unwrap_or_default();
-        if let Some((client, origin)) = api.door.proxies().resolve(*peer, &direct, request.headers()) {
+        if let Some((client, origin)) = api.door.proxies().resolve(*peer, &direct, request.headers())? {
             request.extensions_mut().insert(ConnectInfo(client));
             request.extensions_mut().insert(origin);
         }

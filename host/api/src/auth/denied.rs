@@ -26,6 +26,8 @@ pub(crate) enum Denied {
     WrongToken,
     /// Too many requests of this kind; how long to wait.
     TooOften(Duration),
+    /// A web page of another origin sends it.
+    Page,
     /// Too many passwords are being verified.
     Busy,
     /// The database failed.
@@ -47,6 +49,7 @@ impl Denied {
             Self::Malformed(text) => (StatusCode::BAD_REQUEST, text),
             Self::NoToken | Self::WrongToken => (StatusCode::UNAUTHORIZED, required),
             Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests; retry later."),
+            Self::Page => (StatusCode::FORBIDDEN, "Changes are not taken from web pages of other origins."),
             Self::Busy | Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "The host is busy; retry later."),
         }
     }
@@ -66,14 +69,14 @@ impl Denied {
             Self::NoToken | Self::WrongToken => {
                 (status, axum::Json(json!({"error": {"code": code, "title": "Unauthorized", "message": text}}))).into_response()
             }
-            Self::TooOften(_) | Self::Busy | Self::Store(_) => Fault::routing(code, text).into_response(),
+            Self::TooOften(_) | Self::Page | Self::Busy | Self::Store(_) => Fault::routing(code, text).into_response(),
         };
         let header = match self {
             Self::NoAccount | Self::WrongAccount => Some((header::WWW_AUTHENTICATE, "Basic realm=\"Baremetal API\"".to_owned())),
             Self::NoToken | Self::WrongToken => Some((header::WWW_AUTHENTICATE, format!("Keystone uri=\"{base}\""))),
             Self::TooOften(wait) => Some((header::RETRY_AFTER, wait.as_secs().saturating_add(1).to_string())),
             Self::Busy => Some((header::RETRY_AFTER, "1".to_owned())),
-            Self::Malformed(_) | Self::Store(_) => None,
+            Self::Malformed(_) | Self::Page | Self::Store(_) => None,
         };
         if let Some((name, value)) = header
             && let Ok(value) = HeaderValue::from_str(&value)
