@@ -9,6 +9,7 @@
 mod basic;
 mod denied;
 mod limiter;
+mod pages;
 mod proxies;
 mod tokens;
 
@@ -22,6 +23,7 @@ use wrought_domain::Principal;
 use wrought_storage::{Store, TOKEN_PREFIX};
 
 pub(crate) use denied::Denied;
+pub(crate) use pages::foreign;
 pub(crate) use proxies::Origin;
 
 use crate::config::{ApiConfig, Authentication, UserConfig};
