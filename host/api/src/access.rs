@@ -245,7 +245,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/wrought/v1/tokens", Access::System(ADMIN)),
     (Method::DELETE, "/wrought/v1/tokens/{name}", Access::System(ADMIN)),
     (Method::GET, "/wrought/v1/nodes/{node}/events", INSPECT),
-    (Method::GET, "/wrought/v1/nodes/{node}/why", LOOK),
+    (Method::GET, "/wrought/v1/nodes/{node}/why", INSPECT),
     (Method::POST, "/wrought/v1/nodes/{node}/retry", USE),
     (Method::POST, "/wrought/v1/nodes/{node}/cancel", USE),
     (Method::POST, "/wrought/v1/nodes/{node}/unlock", Access::System(ADMIN)),

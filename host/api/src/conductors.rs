@@ -38,6 +38,9 @@ fn shown(call: &Call, detail: bool) -> Map<String, Value> {
     shown
 }
 
+/// What conductors are sorted by.
+const SORTED: &[&str] = &["id", "hostname", "conductor_group", "created_at", "updated_at"];
+
 fn wanted(args: &mut Args) -> Result<Option<Vec<String>>, Fault> {
     let wanted = args.list("fields")?;
     let unknown: Vec<&str> = wanted.iter().flatten().map(String::as_str).filter(|name| !FIELDS.contains(name)).take(20).collect();
@@ -50,9 +53,16 @@ fn wanted(args: &mut Args) -> Result<Option<Vec<String>>, Fault> {
 async fn list(call: Call) -> Result<Response, Fault> {
     call.since(SINCE)?;
     let mut args = call.query();
-    let paging = Paging::take(&call, &mut args, "hostname")?;
-    let detail = args.boolean("detail")?.unwrap_or_default();
+    let mut paging = Paging::take(&call, &mut args, "hostname")?;
+    if !SORTED.contains(&paging.sort_key.as_str()) {
+        let key = brief(&Value::from(paging.sort_key.as_str()));
+        return Err(Fault::invalid(format!("The sort_key value \"{key}\" is an invalid field for sorting")));
+    }
+    let detail = args.boolean("detail")?;
+    paging.repeat("detail", detail);
+    let detail = detail.unwrap_or_default();
     let wanted = wanted(&mut args)?;
+    paging.repeat("fields", wanted.as_ref().map(|fields| fields.join(",")));
     args.done()?;
     if detail && wanted.is_some() {
         return Err(Fault::invalid("Can't fetch a subset of fields with 'detail' set"));

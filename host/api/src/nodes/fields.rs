@@ -147,6 +147,7 @@ pub(crate) fn shown(call: &Call, node: &Node, only: Option<&[&str]>) -> Result<M
             "driver_info" => Value::Object(mask::masked(&node.driver_info)),
             "driver_internal_info" => Value::Object(mask::masked(&node.driver_internal_info)),
             "instance_info" => Value::Object(mask::masked_instance_info(&node.instance_info)),
+            "reservation" => json!(node.holder()),
             "provision_state" => provision_state(call.version.0, node.provision_state),
             "provision_updated_at" => moment(node.provision_updated_at),
             "created_at" => moment(Some(node.created_at)),
@@ -158,9 +159,24 @@ pub(crate) fn shown(call: &Call, node: &Node, only: Option<&[&str]>) -> Result<M
             "ports" | "states" | "portgroups" | "volume" => call.base.links(&format!("{resource}/{}", field.name)),
             name => document.remove(name).unwrap_or_default(),
         };
-        shown.insert(field.name.into(), value);
+        let hidden = call.who.project.is_some() && call.who.project != node.owner && is_owners(field.name) && !value.is_null();
+        shown.insert(field.name.into(), if hidden { redacted(field.name) } else { value });
     }
     Ok(shown)
+}
+
+/// Whether a field tells how the host gets at the machine, or how it fared: for its owner, and not for who has leased it. Ironic's
+/// rules `baremetal:node:get:...`.
+pub(crate) fn is_owners(field: &str) -> bool {
+    matches!(field, "driver_info" | "driver_internal_info" | "last_error" | "reservation")
+}
+
+/// What stands for such a field, in Ironic's words.
+pub(crate) fn redacted(field: &str) -> Value {
+    match field {
+        "last_error" | "reservation" => json!(format!("** Value Redacted - Requires baremetal:node:get:{field} permission. **")),
+        _ => json!({"content": format!("** Redacted - requires baremetal:node:get:{field} permission. **")}),
+    }
 }
 
 /// `GET /v1/nodes/{node}/states`.

@@ -12,7 +12,7 @@ use wrought_storage::{COLUMNS, Mark, NodeFilter, NodeQuery, NodeRef, Revision};
 use crate::args::{Args, brief, uuid};
 use crate::call::Call;
 use crate::errors::Fault;
-use crate::fields::check_wanted;
+use crate::fields::{check_wanted, find};
 use crate::nodes::fields::{BRIEF, FIELDS};
 use crate::nodes::page;
 use crate::nodes::rendered::{Plan, Rendered};
@@ -64,6 +64,9 @@ pub(crate) async fn of_chassis(call: &Call, chassis: uuid::Uuid, detail_path: bo
 
 async fn page(call: &Call, mut args: Args, detail: bool, path: &str, repeat_detail: Option<bool>) -> Result<Response, Fault> {
     let mut paging = Paging::take(call, &mut args, "id")?;
+    if let Some(field) = find(FIELDS, &paging.sort_key) {
+        call.accept(field.since)?;
+    }
     paging.repeat("detail", repeat_detail);
     let wanted = wanted(call, &mut args)?;
     paging.repeat("fields", wanted.as_ref().map(|fields| fields.join(",")));
@@ -108,7 +111,7 @@ async fn nodes(call: &Call, query: &NodeQuery, plan: &Plan) -> Result<(Vec<Arc<R
     if !missing.is_empty() {
         let places: HashMap<i64, usize> = marks.iter().enumerate().map(|(place, mark)| (mark.row, place)).collect();
         for some in missing.chunks(AT_ONCE) {
-            for (mark, node) in store.nodes_of_rows(&call.who, some).await? {
+            for (mark, node) in store.nodes_of_rows(&call.who, &query.filter, some).await? {
                 let node = Arc::new(Rendered::of(mark, &node, host, None)?);
                 call.api.nodes.keep(&node);
                 if let Some(place) = places.get(&mark.row).and_then(|place| found.get_mut(*place)) {
@@ -117,7 +120,7 @@ async fn nodes(call: &Call, query: &NodeQuery, plan: &Plan) -> Result<(Vec<Arc<R
             }
         }
     }
-    // One that is gone by now is not there.
+    // One that is gone by now, or is not what was asked for any more, is not there.
     Ok((found.into_iter().flatten().collect(), full(marks.len())))
 }
 

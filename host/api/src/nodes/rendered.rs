@@ -3,6 +3,7 @@
 //! What depends on the request is not among them: links (the URL that the client reached), and provision states that old versions
 //! do not know. Secrets are masked before the text is made.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
@@ -16,7 +17,7 @@ use crate::call::Call;
 use crate::errors::Fault;
 use crate::fields::Field;
 use crate::links::Base;
-use crate::nodes::fields::{FIELDS, flat, moment, provision_state};
+use crate::nodes::fields::{is_owners, redacted, FIELDS, flat, moment, provision_state};
 
 /// The fields in the order in which they are shown: by name.
 static SHOWN: LazyLock<Vec<&'static Field>> = LazyLock::new(|| {
@@ -138,6 +139,8 @@ enum Part {
     /// The links of the resource below the node, or of the node itself.
     Links(&'static str),
     ProvisionState,
+    /// The text of a field that is not for those who have only leased the node.
+    Owners(usize, &'static str),
 }
 
 /// How nodes are shown to a request.
@@ -147,6 +150,8 @@ pub(crate) struct Plan {
     /// The API's URL as it stands within a JSON text.
     base: String,
     version: u16,
+    /// The project of the caller, where it has one.
+    project: Option<String>,
 }
 
 impl Plan {
@@ -159,11 +164,12 @@ impl Plan {
             match (field.name, parts.last_mut()) {
                 (name, _) if is_link(name) => parts.push(Part::Links(name)),
                 ("provision_state", _) if call.version.0 < 39 => parts.push(Part::ProvisionState),
+                (name, _) if call.who.project.is_some() && is_owners(name) => parts.push(Part::Owners(place, name)),
                 (_, Some(Part::Texts(_, last))) if *last + 1 == place => *last = place,
                 _ => parts.push(Part::Texts(place, place)),
             }
         }
-        Self { parts, fields, base: escaped(&call.base), version: call.version.0 }
+        Self { parts, fields, base: escaped(&call.base), version: call.version.0, project: call.who.project.clone() }
     }
 
     fn has(&self, place: usize) -> bool {
@@ -189,6 +195,7 @@ impl Plan {
                         + 2 * (self.base.len() + UUID_LENGTH + below)
                 }
                 Part::ProvisionState => self.provision_state(node).len(),
+                Part::Owners(place, name) => self.owners(node, *place, name).len(),
             })
             .sum();
         // The braces; the last comma is none.
@@ -204,6 +211,7 @@ impl Plan {
                 Part::Texts(first, last) => text.extend_from_slice(node.texts(*first, *last)),
                 Part::Links(name) => self.links(name, node, text),
                 Part::ProvisionState => text.extend_from_slice(self.provision_state(node).as_bytes()),
+                Part::Owners(place, name) => text.extend_from_slice(&self.owners(node, *place, name)),
             }
         }
         if text.len() > empty {
@@ -235,6 +243,14 @@ impl Plan {
             r#"","rel":"bookmark"}],"#,
         ];
         parts.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+    }
+
+    fn owners<'n>(&self, node: &'n Rendered, place: usize, name: &str) -> Cow<'n, [u8]> {
+        let shown = node.texts(place, place);
+        if self.project == node.owner || shown.ends_with(b":null,") {
+            return shown.into();
+        }
+        format!("\"{name}\":{},", redacted(name)).into_bytes().into()
     }
 
     fn provision_state(&self, node: &Rendered) -> String {

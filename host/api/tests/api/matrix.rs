@@ -155,7 +155,7 @@ fn rows() -> Vec<Row> {
         row("PUT /v1/nodes/{node}/traits/{trait}", MANAGE),
         row("DELETE /v1/nodes/{node}/traits/{trait}", MANAGE),
         row("GET /wrought/v1/nodes/{node}/events", INSPECT),
-        row("GET /wrought/v1/nodes/{node}/why", LOOK),
+        row("GET /wrought/v1/nodes/{node}/why", INSPECT),
         row("POST /wrought/v1/nodes/{node}/retry", USE),
         row("POST /wrought/v1/nodes/{node}/cancel", USE),
         with("POST /wrought/v1/nodes/{node}/unlock", System(Admin), why),
