@@ -14,23 +14,24 @@ pub struct HardwareType {
     pub supported: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// Machines whose controller speaks Redfish.
+/// Machines whose controller speaks Redfish. With `redfish` for bios and firmware, settings and components are those that the last
+/// inspection found; steps of theirs, of raid and of vendor are what drivers offer.
 pub const REDFISH: HardwareType = HardwareType {
     name: "redfish",
     supported: &[
-        ("bios", &["no-bios"]),
+        ("bios", &["no-bios", "redfish"]),
         ("boot", &["redfish-virtual-media"]),
         ("console", &["no-console"]),
         ("deploy", &["direct", "ramdisk", "custom-agent", "bootc", "noop"]),
-        ("firmware", &["no-firmware"]),
-        ("inspect", &["no-inspect", "agent", "redfish"]),
+        ("firmware", &["no-firmware", "redfish"]),
+        ("inspect", &["redfish", "agent", "no-inspect"]),
         ("management", &["redfish"]),
         ("network", &["noop", "flat"]),
         ("power", &["redfish"]),
-        ("raid", &["no-raid", "agent"]),
+        ("raid", &["no-raid", "redfish", "agent"]),
         ("rescue", &["no-rescue", "agent"]),
         ("storage", &["noop"]),
-        ("vendor", &["no-vendor"]),
+        ("vendor", &["no-vendor", "redfish"]),
     ],
 };
 

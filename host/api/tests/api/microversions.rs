@@ -79,7 +79,7 @@ fn node_fields() -> Vec<Written> {
         ("boot", 31, "redfish-virtual-media"),
         ("console", 31, "no-console"),
         ("deploy", 31, "direct"),
-        ("inspect", 31, "no-inspect"),
+        ("inspect", 31, "redfish"),
         ("management", 31, "redfish"),
         ("power", 31, "redfish"),
         ("raid", 31, "no-raid"),
