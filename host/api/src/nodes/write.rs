@@ -5,6 +5,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
+use wrought_domain::allocation::release;
 use wrought_domain::patch::Change;
 use wrought_domain::{Node, NodeId, ProvisionState};
 
@@ -78,7 +79,7 @@ pub(crate) async fn update(Path(ident): Path<String>, call: Call) -> Result<Resp
     authority::check_disassociates(&call, &before, &after).await?;
     rules::check(&call, &mut after, Some(&before)).await?;
     if before.instance_uuid.is_some() && after.instance_uuid.is_none() {
-        after.allocation_uuid = None;
+        release(&mut after);
     }
     let node = call.api.service.update_node(&call.who, after, stored.revision.0).await?;
     Ok(ok(Value::Object(shown(&call, &node, None)?)))
