@@ -8,7 +8,7 @@ use wrought_domain::node::Interfaces;
 use wrought_domain::{Node, NodeId, Principal};
 
 use crate::node::{NodeRef, Revision, Row, stored};
-use crate::query::{NodeQuery, Visibility};
+use crate::query::{NodeFilter, NodeQuery, Visibility};
 use crate::{Store, StoreError, document};
 
 /// Which node in which state. While the mark is the same, so is everything about the node; one that was deleted and made again under
@@ -130,11 +130,11 @@ impl Store {
         Ok(rows.into_iter().map(|(row, revision)| mark(row, revision)).collect())
     }
 
-    /// The nodes of these rows that are there and that the principal sees, in any order.
+    /// The nodes of these rows that are there, that the principal sees and that pass the filter still, in any order.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn nodes_of_rows(&self, principal: &Principal, rows: &[i64]) -> Result<Vec<(Mark, Node)>, StoreError> {
+    pub async fn nodes_of_rows(&self, principal: &Principal, filter: &NodeFilter, rows: &[i64]) -> Result<Vec<(Mark, Node)>, StoreError> {
         let mut nodes = Vec::with_capacity(rows.len());
         for some in rows.chunks(AT_ONCE) {
             let mut query =
@@ -145,6 +145,7 @@ impl Store {
             }
             query.push(")");
             Visibility::of(principal).push(&mut query);
+            filter.push(&mut query);
             // Its text is another one for each number of rows.
             let found: Vec<Numbered> = query.build_query_as().persistent(false).fetch_all(self.reads()).await?;
             for found in found {

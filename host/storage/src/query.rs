@@ -98,7 +98,7 @@ impl NodeFilter {
         Self { include_children: true, ..Self::default() }
     }
 
-    fn push(&self, query: &mut QueryBuilder<Sqlite>) {
+    pub(crate) fn push(&self, query: &mut QueryBuilder<Sqlite>) {
         let texts = [
             ("n.instance_uuid", self.instance_uuid.map(|u| u.to_string())),
             ("n.instance_name", self.instance_name.clone()),

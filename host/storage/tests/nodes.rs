@@ -315,3 +315,17 @@ async fn all_of_a_node_goes_with_it() {
     assert!(store.history(id, &HistoryQuery::default()).await.unwrap().is_empty());
     assert!(matches!(store.delete_node(&admin(), id, revision).await, Err(StoreError::NotFound { .. })));
 }
+
+#[tokio::test]
+async fn a_node_that_changes_while_a_page_is_read_is_shown_only_if_it_still_passes_the_filter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let id = store.create_node(&admin(), node("a")).await.unwrap().value.uuid;
+    store.create_node(&admin(), node("b")).await.unwrap();
+    let filter = NodeFilter { maintenance: Some(false), ..NodeFilter::default() };
+    let marks = store.peek_nodes(&admin(), &NodeQuery { filter: filter.clone(), ..NodeQuery::default() }).await.unwrap();
+    store.set_maintenance(&admin(), id, true, None).await.unwrap();
+    let rows: Vec<i64> = marks.iter().map(|mark| mark.row).collect();
+    let shown = store.nodes_of_rows(&admin(), &filter, &rows).await.unwrap();
+    assert_eq!((rows.len(), shown.iter().filter_map(|(_, node)| node.name.as_deref()).collect::<Vec<_>>()), (2, vec!["b"]));
+}
