@@ -1,7 +1,8 @@
 //! Allocations: nodes are looked for behind the back of whoever asked.
 //!
-//! One task takes those that look for a node from the store, the oldest first and a few at a time, the next as one ends; so whatever is open when the host
-//! stops is gone on with by the next start. That no node is given away twice is the store's doing, in one unit of its writer.
+//! One task takes those that look for a node from the store, the oldest first, a few at a time, and the next as one ends; so whatever
+//! is open when the host stops is gone on with by the next start. That no node is given away twice is the store's doing, in one unit
+//! of its writer.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -78,7 +79,9 @@ impl Conductor {
                 }
                 tokio::select! {
                     () = this.stopping().cancelled() => {}
-                    Some(ended) = searches.next() => drop(looking.remove(&ended)),
+                    Some(ended) = searches.next() => {
+                        looking.remove(&ended);
+                    }
                     () = this.0.allocator.0.notified(), if open.is_empty() => {}
                     () = tokio::time::sleep(IDLE) => {}
                 }
