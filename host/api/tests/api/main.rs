@@ -33,3 +33,4 @@ mod validation;
 mod versions;
 mod vifs;
 mod volumes;
+mod waits;
