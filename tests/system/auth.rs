@@ -13,7 +13,7 @@ use crate::support::{run, until};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `wrought` with nothing of the environment that it reads.
-fn wrought(args: &[&str]) -> Command {
+pub fn wrought(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wrought"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WROUGHT_") || name.starts_with("OS_")) {
         command.env_remove(name);
@@ -23,14 +23,14 @@ fn wrought(args: &[&str]) -> Command {
 }
 
 /// Runs a command; its status, output and errors.
-async fn ran(command: &mut Command) -> (i32, String, String) {
+pub async fn ran(command: &mut Command) -> (i32, String, String) {
     let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("a command ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (ended.status.code().unwrap_or(-1), text(ended.stdout), text(ended.stderr))
 }
 
 /// A host of this folder's data and configuration; its process and the line that it says when it is ready.
-async fn serve(folder: &Path, more: &[&str]) -> (Child, Value) {
+pub async fn serve(folder: &Path, more: &[&str]) -> (Child, Value) {
     let (data, config) = (folder.join("data"), folder.join("wrought.toml"));
     let mut command = wrought(&["serve", "--json", "--follow-stdin", "--listen", "127.0.0.1:0"]);
     command.args(more).arg("--data").arg(data).arg("--config").arg(config);

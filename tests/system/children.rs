@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{HostConfig, Node, Setup, Shared, World, run};
+use crate::auth::{ran, serve, wrought};
+use crate::support::{Answer, Api, HostConfig, Node, Setup, Shared, World, run, until};
 
 /// A parent that is manageable, and its children.
 async fn family(world: &World, children: usize, info: Value) -> (Node<'_>, Vec<Node<'_>>) {
@@ -166,7 +168,7 @@ fn a_child_that_somebody_works_on_is_waited_for() {
         clean(&children[0], json!([{"interface": "vendor", "step": "log_passthrough"}])).await;
         clean(&parent, json!([on_children("bios", "factory_reset", None)])).await;
         parent.pass("clean wait").await;
-        assert!(!children[0].get().await["reservation"].is_null());
+        assert_ne!(children[0].state().await, "manageable", "it is still at its own");
         parent.reach("manageable").await;
         assert_eq!(children[0].state().await, "manageable");
         assert_eq!(children[0].executed("child-step").await, ["bios.factory_reset"]);
@@ -219,5 +221,109 @@ fn children_take_their_power_from_their_parent() {
         parent.reach_power("power off").await;
         assert_eq!(children[0].get().await["power_state"], "power off");
         assert_eq!(own.get().await["power_state"], "power on");
+    });
+}
+
+/// Somebody with a token.
+struct Caller {
+    api: Api,
+    token: String,
+}
+
+impl Caller {
+    async fn ask(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.api.send(method, path, |request| request.header("X-Auth-Token", &self.token).json(&body)).await
+    }
+
+    async fn get(&self, node: &str) -> Value {
+        self.ask(Method::GET, &format!("/v1/nodes/{node}"), Value::Null).await.ok()
+    }
+
+    /// A node without a server behind it that is manageable.
+    async fn enrol(&self, more: Value) -> String {
+        let mut body = json!({"driver": "fake-hardware", "deploy_interface": "fake", "automated_clean": false});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let node = self.ask(Method::POST, "/v1/nodes", body).await.ok()["uuid"].as_str().unwrap().to_owned();
+        self.provision(&node, json!({"target": "manage"})).await;
+        self.rests(&node, "manageable").await;
+        node
+    }
+
+    async fn provision(&self, node: &str, body: Value) {
+        let answer = self.ask(Method::PUT, &format!("/v1/nodes/{node}/states/provision"), body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+    }
+
+    /// Switches a node, and gives it as it rests then.
+    async fn switch(&self, node: &str, target: &str) -> Value {
+        let answer = self.ask(Method::PUT, &format!("/v1/nodes/{node}/states/power"), json!({ "target": target })).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        self.rests(node, "").await
+    }
+
+    /// Waits until nobody holds the node any more, and it is in this state or, with none, in any.
+    async fn rests(&self, node: &str, state: &str) -> Value {
+        until("the node rests", async || {
+            let shown = self.get(node).await;
+            let there = state.is_empty() || shown["provision_state"] == state;
+            (there && shown["reservation"].is_null() && shown["target_power_state"].is_null()).then_some(shown)
+        })
+        .await
+    }
+}
+
+#[test]
+fn nobody_does_with_relatives_what_they_may_not_do_with_them_by_themselves() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let config = "[api]\nauth_strategy = \"token\"\n[conductor]\nsync_power_state_interval = 0\n";
+        std::fs::write(folder.path().join("wrought.toml"), config).unwrap();
+        let mut tokens = Vec::new();
+        for (name, role, project) in [("root", "admin", None), ("member", "member", Some("p")), ("admin", "admin", Some("p"))] {
+            let mut args = vec!["token", "create", name, "--role", role, "--data", &data];
+            args.extend(project.iter().flat_map(|project| ["--project", project]));
+            let (code, token, told) = ran(&mut wrought(&args)).await;
+            assert_eq!(code, 0, "{told}");
+            tokens.push(token.trim().to_owned());
+        }
+        let (mut host, said) = serve(folder.path(), &[]).await;
+        let api = Api::new(said["url"].as_str().unwrap());
+        let [root, member, admin] = [0, 1, 2].map(|at| Caller { api: api.clone(), token: tokens[at].clone() });
+
+        // Steps: of a child that the project has only leased, its administrators alone.
+        let parent = root.enrol(json!({"owner": "p"})).await;
+        let leased = root.enrol(json!({"lessee": "p", "parent_node": parent})).await;
+        for (step, who, allowed) in [
+            (on_children("bios", "factory_reset", None), &member, false),
+            (on_children("power", "power_on", None), &member, true),
+            (on_children("bios", "factory_reset", None), &admin, true),
+        ] {
+            who.provision(&parent, json!({"target": "clean", "clean_steps": [step]})).await;
+            let shown = root.rests(&parent, if allowed { "manageable" } else { "clean failed" }).await;
+            if !allowed {
+                let error = shown["last_error"].as_str().unwrap();
+                assert!(error.contains(&leased) && error.contains("is not allowed"), "{error}");
+                root.ask(Method::DELETE, &format!("/v1/nodes/{parent}/maintenance"), Value::Null).await;
+                root.provision(&parent, json!({"target": "manage"})).await;
+                root.rests(&parent, "manageable").await;
+            }
+        }
+
+        // Power: the members of a project switch its nodes, and no parent of somebody else's with them.
+        let theirs = root.enrol(json!({"owner": "q"})).await;
+        let child = root.enrol(json!({"owner": "p", "parent_node": theirs})).await;
+        for node in [&child, &theirs] {
+            assert_eq!(root.switch(node, "power off").await["power_state"], "power off");
+        }
+        let refused = member.switch(&child, "power on").await;
+        let error = refused["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains(&theirs) && error.contains("is not allowed"), "{refused}");
+        for node in [&child, &theirs] {
+            assert_eq!(root.get(node).await["power_state"], "power off");
+        }
+        assert_eq!(root.switch(&theirs, "power on").await["power_state"], "power on");
+        assert_eq!(member.switch(&child, "power on").await["power_state"], "power on");
+        host.kill().await.unwrap();
     });
 }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use wrought_domain::step::{Children, Reserved};
 use wrought_domain::wait::{Condition, Wait};
-use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, PowerState, Principal, ProvisionState, Step, StepCall};
+use wrought_domain::{DriverError, ErrorKind, Node, NodeId, OperationId, PowerState, Principal, ProvisionState, Rights, Step, StepCall};
 use wrought_engine::{Kind, Operation, PowerAction, PowerTarget, Request, Returned};
 use wrought_storage::{EventQuery, NodeEvent, NodeFilter, NodeQuery, NodeRef, Stored};
 
@@ -105,7 +105,9 @@ impl Conductor {
         if stored.value.maintenance {
             return Err(refused(&"it is in maintenance"));
         }
-        self.check_visible(child, operation).await.map_err(|error| refused(&error.message))?;
+        let changes_power = matches!(step.reserved(), Some(Reserved::PowerOn | Reserved::PowerOff | Reserved::Reboot));
+        let rights = if changes_power { Rights::POWER } else { Rights::USE };
+        check_allowed(&stored.value, operation, rights).map_err(|why| refused(&why))?;
         if let Some(other) = self.0.store.operation(child.uuid).await.map_err(|error| convert::store_error(&error))? {
             return Ok(Condition::Operation { node: child.uuid, id: other.id });
         }
@@ -149,6 +151,7 @@ impl Conductor {
                 if parent.power_state == Some(PowerState::On) {
                     return Ok(());
                 }
+                check_allowed(&parent, operation, Rights::POWER).map_err(|why| wrong_power(&parent, &why))?;
                 self.power_relative(&parent, operation, PowerTarget::On).await
             }
             PowerAction::Off | PowerAction::SoftOff if !reboots => {
@@ -167,7 +170,7 @@ impl Conductor {
 
     /// Whether a child that takes its power from its parent may be switched off with it.
     async fn check_may_be_off(&self, child: &Node, operation: &Operation) -> Result<(), DriverError> {
-        self.check_visible(child, operation).await.map_err(|error| wrong_power(child, &error.message))?;
+        check_allowed(child, operation, Rights::POWER).map_err(|why| wrong_power(child, &why))?;
         if child.disable_power_off {
             return Err(wrong_power(child, &"it has disable_power_off set"));
         }
@@ -236,15 +239,6 @@ impl Conductor {
         wanted.iter().map(find).collect()
     }
 
-    /// Whether the one who asked for the operation sees the child.
-    async fn check_visible(&self, child: &Node, operation: &Operation) -> Result<(), DriverError> {
-        let found = self.0.store.node(&operation.principal, &NodeRef::Uuid(child.uuid)).await;
-        match found.map_err(|error| convert::store_error(&error))? {
-            Some(_) => Ok(()),
-            None => Err(failed("wrought.ForeignChild", format!("it is not a node of {}'s", operation.principal.user))),
-        }
-    }
-
     async fn relative(&self, node: NodeId) -> Result<Stored<Node>, DriverError> {
         let found = self.0.store.node(&Principal::host(), &NodeRef::Uuid(node)).await.map_err(|error| convert::store_error(&error))?;
         found.ok_or_else(|| failed("wrought.NoChild", format!("node {node} could not be found")))
@@ -278,6 +272,12 @@ fn ended(end: Option<&NodeEvent>, waited_for: bool) -> Stand {
             Stand::Failed(reason.unwrap_or("the events of the node say no more").to_owned())
         }
     }
+}
+
+/// Whether the one who asked for an operation may do the like with a parent or child.
+fn check_allowed(node: &Node, operation: &Operation, rights: Rights) -> Result<(), String> {
+    let who = &operation.principal;
+    if rights.allow_with(who, node) { Ok(()) } else { Err(format!("{} is not allowed to do that with it", who.user)) }
 }
 
 /// Whether a step may be executed on a child. Steps on children are clean steps, which may destroy an instance; power is
