@@ -1,14 +1,18 @@
 //! Where a request comes from, and under which URL its client sees the API, when proxies stand in between.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
+
+use super::denied::Denied;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Stands for a client whose address no proxy tells. It is nobody's, this machine's neither.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Elements of a header that are looked at, from its end.
 const MAX_HOPS: usize = 32;
 
@@ -34,10 +38,14 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address and how it reached the API, if a trusted proxy sent the request.
-    pub(crate) fn resolve(&self, peer: SocketAddr, direct: &Origin, headers: &HeaderMap) -> Option<(SocketAddr, Origin)> {
+    /// The client's address and how it reached the API, if a trusted proxy sent the request. A client whose address the proxy does not
+    /// tell is 0.0.0.0, and so is one on the proxy's own machine: nobody's word makes a program of this one.
+    ///
+    /// # Errors
+    /// [`Denied::Malformed`] when there are two addresses of the client.
+    pub(crate) fn resolve(&self, peer: SocketAddr, direct: &Origin, headers: &HeaderMap) -> Result<Option<(SocketAddr, Origin)>, Denied> {
         if self.0.is_empty() || !self.trusts(peer.ip()) {
-            return None;
+            return Ok(None);
         }
         let listed = elements(headers, &FORWARDED_FOR);
         let forwarded = elements(headers, &header::FORWARDED);
@@ -45,7 +53,9 @@ impl Proxies {
         let newer = self.client(forwarded.iter().map(|element| parameter(element, "for").and_then(address)));
         // A proxy sets the one header and lets the other pass: when both are there and differ, one of them is the client's invention.
         let client = match (older, newer) {
-            (Some(older), Some(newer)) if older != newer => None,
+            (Some(older), Some(newer)) if older != newer => {
+                return Err(Denied::Malformed("X-Forwarded-For and Forwarded contradict each other"));
+            }
             (older, newer) => older.or(newer),
         };
         let said = |name: &HeaderName, key: &str| {
@@ -53,8 +63,8 @@ impl Proxies {
             last.or_else(|| forwarded.first().and_then(|element| parameter(element, key)).map(str::to_owned))
         };
         let secure = said(&FORWARDED_PROTO, "proto").map_or(direct.secure, |proto| proto.eq_ignore_ascii_case("https"));
-        let address = client.map_or(peer, |client| SocketAddr::new(client, 0));
-        Some((address, Origin { secure, host: said(&FORWARDED_HOST, "host") }))
+        let client = client.filter(|client| !client.is_loopback()).unwrap_or(UNKNOWN);
+        Ok(Some((SocketAddr::new(client, 0), Origin { secure, host: said(&FORWARDED_HOST, "host") })))
     }
 
     /// The nearest address that is no trusted proxy, of those from the nearest to the farthest. Behind what is no address nothing is believed.
@@ -103,7 +113,8 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let (address, origin) = proxies.resolve(format!("{peer}:4711").parse().unwrap(), &Origin::default(), &map)?;
+        let resolved = proxies.resolve(format!("{peer}:4711").parse().unwrap(), &Origin::default(), &map);
+        let (address, origin) = resolved.unwrap_or_else(|_| Some((SocketAddr::from(([255; 4], 0)), Origin::default())))?;
         Some((address.ip().to_string(), origin.secure, origin.host))
     }
 
@@ -120,13 +131,14 @@ mod tests {
         for (headers, client) in [
             (vec![("x-forwarded-for", "1.2.3.4, 203.0.113.9, 10.9.9.9")], "203.0.113.9"),
             (vec![("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "203.0.113.9")], "203.0.113.9"),
-            (vec![("x-forwarded-for", "1.2.3.4, garbage")], "10.0.0.1"),
+            (vec![("x-forwarded-for", "1.2.3.4, garbage")], "0.0.0.0"),
             (vec![("x-forwarded-for", "10.3.3.3")], "10.3.3.3"),
             (vec![("forwarded", "for=1.2.3.4, for=\"[2001:db9::7]:80\";proto=https;host=a.example")], "2001:db9::7"),
-            (vec![("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "203.0.113.9")], "10.0.0.1"),
+            (vec![("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "203.0.113.9")], "255.255.255.255"),
             (vec![("forwarded", "for=203.0.113.9;proto=http"), ("x-forwarded-for", "203.0.113.9")], "203.0.113.9"),
-            (vec![("forwarded", "for=unknown")], "10.0.0.1"),
-            (vec![], "10.0.0.1"),
+            (vec![("forwarded", "for=unknown")], "0.0.0.0"),
+            (vec![("x-forwarded-for", "127.0.0.1")], "0.0.0.0"),
+            (vec![], "0.0.0.0"),
         ] {
             assert_eq!(resolve("10.0.0.1", &headers).unwrap().0, client, "{headers:?}");
         }

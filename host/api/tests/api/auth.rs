@@ -302,3 +302,45 @@ async fn an_agent_behind_a_proxy_is_known_by_its_own_address() {
     assert_eq!(beat("10.1.1.1").await, "192.0.2.9");
     assert_eq!(beat("203.0.113.5").await, "203.0.113.5");
 }
+
+#[tokio::test]
+async fn who_comes_through_a_proxy_on_this_machine_is_no_program_of_it() {
+    let config = ApiConfig {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        agent_requests_per_second: 1,
+        agent_requests_burst: 1,
+        ..ApiConfig::default()
+    };
+    let host = Host::with(config).await;
+    // Unknown clients are one.
+    let unknown: [&[(&str, &str)]; 4] =
+        [&[], &[("forwarded", "for=unknown")], &[("x-forwarded-for", "x")], &[("x-forwarded-for", "127.0.0.1")]];
+    for (n, said) in unknown.into_iter().enumerate() {
+        let reply = ask(&host, "GET", "/v1/lookup?addresses=52:54:00:00:00:01", "127.0.0.1", said).await;
+        reply.expect(if n == 0 { 404 } else { 429 });
+    }
+    let twofold = [("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.2")];
+    ask(&host, "GET", "/v1", "127.0.0.1", &twofold).await.expect(400);
+    ask(&host, "GET", "/v1", "192.0.2.1", &twofold).await.expect(200);
+    let agreed = [("forwarded", "for=192.0.2.1"), ("x-forwarded-for", "192.0.2.1")];
+    ask(&host, "GET", "/v1", "127.0.0.1", &agreed).await.expect(200);
+    // No address is taken for the agent's own where none is known.
+    let node = host.enroll("n1").await;
+    let body = json!({"callback_url": "https://127.0.0.1:9999", "agent_token": "t", "agent_version": "13.0.0"});
+    for (said, peer) in [(None, "0.0.0.0"), (Some("127.0.0.1"), "0.0.0.0"), (Some("192.0.2.77"), "192.0.2.77")] {
+        let mut request = Request::post(format!("/v1/heartbeat/{node}"))
+            .header("X-OpenStack-Ironic-API-Version", "1.68")
+            .header("Content-Type", "application/json");
+        if let Some(said) = said {
+            request = request.header("X-Forwarded-For", said);
+        }
+        let mut request = request.body(Body::from(body.to_string())).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new("127.0.0.1".parse().unwrap(), 4711)));
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        host.send(request).await.expect(202);
+        match host.asked().pop() {
+            Some(Asked::Heartbeat(_, beat)) => assert_eq!(beat.peer.to_string(), peer),
+            other => panic!("{other:?}"),
+        }
+    }
+}

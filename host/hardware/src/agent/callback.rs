@@ -79,6 +79,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_this_machine_but_who_is_on_it() {
+        let check = |url: &str, peer: &str| check_callback_url(url, peer.parse().unwrap(), &[], true);
+        assert!(check("https://127.0.0.1:9999", "127.0.0.1").is_ok());
+        // A proxy did not tell who sent it.
+        for url in ["https://127.0.0.1:9999", "https://[::1]:9999", "https://0.0.0.0:9999", "https://[::ffff:127.0.0.1]:9999"] {
+            assert_eq!(check(url, "0.0.0.0").unwrap_err().code, "agent.ForeignCallback", "{url}");
+        }
+    }
+
+    #[test]
     fn a_peer_seen_through_ipv6_is_the_same_peer() {
         assert!(check_callback_url("https://192.0.2.7:9999", "::ffff:192.0.2.7".parse().unwrap(), &[], true).is_ok());
     }
