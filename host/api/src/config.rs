@@ -72,6 +72,11 @@ pub struct ApiConfig {
     pub header_timeout: u32,
     /// Connections at a time on each address, 1 or more; further ones wait to be accepted.
     pub max_connections: u32,
+    /// Connections at a time from one address (of IPv6, one /64) on each address of the API; further ones are closed at once, but for
+    /// programs on this machine and `trusted_proxies`. 0 for no limit.
+    pub max_connections_per_address: u32,
+    /// Seconds that a client may take nothing of what it is sent before its connection is closed, 1 or more.
+    pub write_timeout: u32,
     /// Lookups, heartbeats and findings of inspections in a second that are taken from one address (of IPv6, one /64); more are
     /// answered 429, but for programs on this machine. 0 for no limit.
     pub agent_requests_per_second: u32,
@@ -112,6 +117,8 @@ impl Default for ApiConfig {
             tls_max_handshakes: 256,
             header_timeout: 30,
             max_connections: 4096,
+            max_connections_per_address: 512,
+            write_timeout: 30,
             agent_requests_per_second: 100,
             agent_requests_burst: 1000,
             agent_requests_per_second_total: 5000,

@@ -2,7 +2,7 @@
 //! hinders nobody but himself: few are taken of one address at a time, and each has to arrive at a pace.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wrought_conductor::Refusal;
 
+use crate::addresses::neighbourhood;
 use crate::errors::Fault;
 
 /// Bodies of one address that arrive at a time; an IPv6 network of a host counts as an address.
@@ -61,16 +62,8 @@ fn busy() -> Fault {
     Fault::from(Refusal::Unavailable("Too much inspection data arrives at the same time; try again.".into()))
 }
 
-/// The addresses that one machine may choose from count as one.
-fn of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 => v4,
-    }
-}
-
 async fn place(peer: IpAddr) -> Result<Place, Fault> {
-    let address = of(peer);
+    let address = neighbourhood(peer);
     let places = {
         let mut addresses = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
         let addresses = addresses.get_or_insert_default();
@@ -161,7 +154,8 @@ mod tests {
         places.pop();
         assert!(tokio::time::timeout(TURN, place(neighbour)).await.is_ok());
         drop(places);
-        let kept = ADDRESSES.lock().unwrap().as_ref().unwrap().keys().filter(|address| [of(one), of(other)].contains(address)).count();
+        let ours = [neighbourhood(one), neighbourhood(other)];
+        let kept = ADDRESSES.lock().unwrap().as_ref().unwrap().keys().filter(|address| ours.contains(address)).count();
         assert_eq!(kept, 0);
     }
 }

@@ -6,6 +6,7 @@
 //! reads it as a `Call`. Reads go to the store, changes to the conductor behind [`Service`].
 
 mod access;
+mod addresses;
 mod agent_routes;
 mod allocations;
 mod args;
@@ -33,6 +34,7 @@ mod patching;
 mod patience;
 mod portgroups;
 mod ports;
+mod progress;
 mod recipes;
 mod routes;
 mod runbooks;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,8 +22,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::addresses::Addresses;
 use crate::auth::{Door, Origin, SetupError};
 use crate::config::ApiConfig;
+use crate::progress::Progress;
 use crate::tls::Tls;
 
 /// Between two looks whether the certificate's files changed.
@@ -39,7 +42,10 @@ pub struct Server {
     handshake_timeout: Duration,
     handshakes: Arc<Semaphore>,
     header_timeout: Duration,
+    write_timeout: Duration,
     connections: usize,
+    of_one_address: u32,
+    proxies: Vec<IpNet>,
 }
 
 impl Server {
@@ -55,11 +61,15 @@ impl Server {
         };
         number("tls_handshake_timeout", config.tls_handshake_timeout)?;
         number("header_timeout", config.header_timeout)?;
+        number("write_timeout", config.write_timeout)?;
         Ok(Self {
             tls: Tls::new(config)?,
             handshake_timeout: Duration::from_secs(config.tls_handshake_timeout.into()),
             handshakes: Arc::new(Semaphore::new(number("tls_max_handshakes", config.tls_max_handshakes)?.min(Semaphore::MAX_PERMITS))),
             header_timeout: Duration::from_secs(config.header_timeout.into()),
+            write_timeout: Duration::from_secs(config.write_timeout.into()),
+            of_one_address: config.max_connections_per_address,
+            proxies: config.trusted_proxies.clone(),
             connections: number("max_connections", config.max_connections)?.min(Semaphore::MAX_PERMITS),
         })
     }
@@ -90,6 +100,7 @@ impl Server {
         let mut shutdown = pin!(shutdown);
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(self.connections));
+        let addresses = Addresses::new(self.of_one_address, &self.proxies);
         let stop = CancellationToken::new();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,10 +116,14 @@ impl Server {
             };
             match accepted {
                 Ok((place, stream, peer)) => {
+                    let Some(of_address) = addresses.take(peer.ip()) else {
+                        tracing::debug!(%peer, "too many connections of this address");
+                        continue;
+                    };
                     let (this, router, stop) = (self.clone(), router.clone(), stop.clone());
                     connections.spawn(async move {
                         this.connection(stream, peer, router, stop).await;
-                        drop(place);
+                        drop((place, of_address));
                     });
                 }
                 Err(error) => {
@@ -126,6 +141,7 @@ impl Server {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
         // Answers are small: waiting for more to send would only add latency.
         let _ = stream.set_nodelay(true);
+        let stream = Progress::new(stream, self.write_timeout);
         let Some(tls) = &self.tls else { return self.requests(stream, peer, router, stop).await };
         let handshake = async {
             let _turn = self.handshakes.acquire().await;

@@ -207,3 +207,22 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     tokio::time::timeout(PATIENCE, second.read_exact(&mut byte)).await.unwrap().unwrap();
     assert_eq!(&byte, b"HTTP");
 }
+
+#[tokio::test]
+async fn who_takes_no_answers_is_cut() {
+    let host = Host::with(ApiConfig::default()).await;
+    let served = serve(host.router.clone(), &ApiConfig { write_timeout: 1, ..ApiConfig::default() }).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let greedy = async {
+        let requests = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+        while stream.write_all(&requests).await.is_ok() {}
+    };
+    tokio::time::timeout(PATIENCE, greedy).await.expect("the connection ends");
+    // Whoever asks for nothing more is not late.
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    idle.write_all(b"GET /v1 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    tokio::time::timeout(PATIENCE, idle.read_exact(&mut start)).await.unwrap().unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+}
