@@ -1,6 +1,7 @@
 //! Connections: how many there are, over TLS or not, and how long a client may take to say what it wants.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -30,6 +32,8 @@ use crate::tls::Tls;
 
 /// Between two looks whether the certificate's files changed.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a client may take to begin its TLS handshake.
+const HELLO: Duration = Duration::from_secs(5);
 /// Out of file descriptors: trying again at once would only burn CPU.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 /// What is kept of a connection before it is handled: headers, and parts of bodies. In bytes.
@@ -144,8 +148,11 @@ impl Server {
         let stream = Progress::new(stream, self.write_timeout);
         let Some(tls) = &self.tls else { return self.requests(stream, peer, router, stop).await };
         let handshake = async {
+            let hello = LazyConfigAcceptor::new(Default::default(), stream);
+            let begun = tokio::time::timeout(HELLO, hello).await.map_err(|_| ErrorKind::TimedOut)??;
+            // Whoever says nothing takes nobody's turn.
             let _turn = self.handshakes.acquire().await;
-            tls.acceptor.accept(stream).await
+            begun.into_stream(Arc::clone(&tls.config)).await
         };
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(self.handshake_timeout, handshake) => shaken,

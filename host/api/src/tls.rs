@@ -12,7 +12,6 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 
 use crate::auth::SetupError;
 use crate::config::ApiConfig;
@@ -37,7 +36,7 @@ struct Kept {
 #[derive(Clone)]
 pub(crate) struct Tls {
     kept: Arc<Kept>,
-    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Tls {
@@ -62,7 +61,7 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Some(Self { kept, acceptor: TlsAcceptor::from(Arc::new(server)) }))
+        Ok(Some(Self { kept, config: Arc::new(server) }))
     }
 
     /// Reads the files again if they changed, or `always`. Blocks for as long as that takes.

@@ -226,3 +226,22 @@ async fn who_takes_no_answers_is_cut() {
     tokio::time::timeout(PATIENCE, idle.read_exact(&mut start)).await.unwrap().unwrap();
     assert_eq!(&start, b"HTTP/1.1 200");
 }
+
+#[tokio::test]
+async fn silent_clients_take_no_turns_of_handshakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::with(ApiConfig::default()).await;
+    let pem = certify(dir.path(), "a.test");
+    let config = ApiConfig { tls_max_handshakes: 2, tls_handshake_timeout: 15, ..tls(dir.path()) };
+    let served = serve(host.router.clone(), &config).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    assert!(is_let_in(&client(&pem), &served).await);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let life = life(served.address, b"").await;
+    assert!(life < Duration::from_secs(10), "{life:?}");
+}
