@@ -17,6 +17,7 @@ use crate::Api;
 use crate::access::Access;
 use crate::args::{Args, brief};
 use crate::auth::Origin;
+use crate::bodies::whole;
 use crate::config::ApiConfig;
 use crate::errors::Fault;
 use crate::json;
@@ -57,7 +58,7 @@ impl FromRequest<Api> for Call {
         let base = base(&api.config, &parts.headers, &parts.extensions);
         let peer = peer(&parts);
         let query = query(&parts.uri)?;
-        let body = whole(body, parts.uri.path(), &api.config).await?;
+        let body = whole(body, &parts, api).await?;
         if !body.is_empty() {
             check_type(&parts.headers)?;
         }
@@ -95,20 +96,6 @@ fn check_type(headers: &http::HeaderMap) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::routing(415, "The request body must be JSON: send it with Content-Type: application/json."))
-}
-
-/// The body of a request to this path.
-///
-/// # Errors
-/// 413 when it is longer than the path allows, 400 when it ends early.
-pub(crate) async fn whole(body: Body, path: &str, config: &ApiConfig) -> Result<Bytes, Fault> {
-    let limit = if path.ends_with("/states/provision") { config.max_provision_body_bytes } else { config.max_body_bytes };
-    read(body, limit).await.map_err(|refused| match refused {
-        Unread::TooLong => {
-            Fault::limit(StatusCode::PAYLOAD_TOO_LARGE, format!("Request body is too large: at most {limit} bytes are accepted."))
-        }
-        Unread::Broken => Fault::limit(StatusCode::BAD_REQUEST, "The request body ended early."),
-    })
 }
 
 /// Why a body was not read.

@@ -77,6 +77,8 @@ pub struct ApiConfig {
     pub max_connections_per_address: u32,
     /// Seconds that a client may take nothing of what it is sent before its connection is closed, 1 or more.
     pub write_timeout: u32,
+    /// Seconds that a client may keep the host waiting for a body, 1 or more, beyond one for each 64 KiB that it has sent.
+    pub body_timeout: u32,
     /// Lookups, heartbeats and findings of inspections in a second that are taken from one address (of IPv6, one /64); more are
     /// answered 429, but for programs on this machine. 0 for no limit.
     pub agent_requests_per_second: u32,
@@ -94,6 +96,9 @@ pub struct ApiConfig {
     pub max_body_bytes: usize,
     /// The longest body of a provision request, which may hold a config drive, in bytes.
     pub max_provision_body_bytes: usize,
+    /// Bytes of bodies that are in memory at a time; a quarter of it is for callers without credentials. Bodies up to 16 KiB are not
+    /// counted, those for which there is no room wait for a few seconds and are answered 503.
+    pub max_body_memory_bytes: usize,
     /// The longest body in which an agent posts what an inspection found, in bytes; 16 MiB at most.
     pub max_inspection_body_bytes: usize,
     /// Milliseconds that a change waits for an operation that holds its node, before it is answered 409; 0 for not at all.
@@ -119,6 +124,7 @@ impl Default for ApiConfig {
             max_connections: 4096,
             max_connections_per_address: 512,
             write_timeout: 30,
+            body_timeout: 30,
             agent_requests_per_second: 100,
             agent_requests_burst: 1000,
             agent_requests_per_second_total: 5000,
@@ -127,6 +133,7 @@ impl Default for ApiConfig {
             enable_ramdisk_endpoints: true,
             max_body_bytes: 1024 * 1024,
             max_provision_body_bytes: 64 * 1024 * 1024,
+            max_body_memory_bytes: 256 * 1024 * 1024,
             max_inspection_body_bytes: wrought_inspection::MAX_BODY,
             node_locked_patience_ms: 3000,
             max_json_depth: 25,

@@ -187,6 +187,9 @@ impl IntoResponse for Fault {
         };
         let mut response = (self.status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if let Some(passing) = self.passing {
             response.extensions_mut().insert(passing);
         }

@@ -11,6 +11,7 @@ mod agent_routes;
 mod allocations;
 mod args;
 mod auth;
+mod bodies;
 mod call;
 mod chassis;
 mod conductor;
@@ -56,23 +57,18 @@ pub mod wrought_rollout;
 pub mod wrought_tokens;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use jiff::Timestamp;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use auth::SetupError;
 pub use config::{ApiConfig, Authentication, UserConfig};
 use routes::Routes;
 pub use server::{Server, serve};
 pub use service::Service;
-
-/// How long a client may send nothing in the middle of a body.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// What every handler has at hand.
 #[derive(Clone)]
@@ -84,6 +80,8 @@ pub(crate) struct Api {
     started: Timestamp,
     /// Nodes that were shown lately.
     nodes: Arc<nodes::cache::Cache>,
+    /// For bodies in memory.
+    room: Arc<bodies::Room>,
 }
 
 /// The whole API. Serve it with [`serve`], or with connect information of one's own.
@@ -127,14 +125,15 @@ pub fn agent_router(service: Arc<dyn Service>, config: ApiConfig) -> Router {
 }
 
 fn finish(routes: Routes, service: Arc<dyn Service>, config: ApiConfig, door: auth::Door) -> Router {
-    let api = Api { service, config: Arc::new(config), door: Arc::new(door), started: Timestamp::now(), nodes: Arc::default() };
+    let room = Arc::new(bodies::Room::new(&config));
+    let api = Api { service, config: Arc::new(config), door: Arc::new(door), started: Timestamp::now(), nodes: Arc::default(), room };
     let routed = routes
         .into_router()
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(api.clone(), patience::wait_for_node))
-        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
+        .layer(from_fn_with_state(api.clone(), bodies::pace))
         .layer(from_fn_with_state(api.clone(), middleware::around))
         .with_state(api);
     // The path is rewritten outside of the router: its own layers run after it has matched.

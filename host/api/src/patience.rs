@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Api;
 use crate::access::Access;
-use crate::call::whole;
+use crate::bodies::{Whole, whole};
 
 /// The pause before the second try while the node is held; each further one is twice as long, up to the second.
 const HELD: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -38,15 +38,15 @@ pub(crate) async fn wait_for_node(State(api): State<Api>, request: Request, next
     if reads || public || patience.is_zero() || !request.uri().path().starts_with("/v1/") {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
-    let body = match whole(body, parts.uri.path(), &api.config).await {
-        Ok(body) => body,
+    let (mut parts, body) = request.into_parts();
+    match whole(body, &parts, &api).await {
+        Ok(body) => parts.extensions.insert(Whole(body)),
         Err(refused) => return refused.into_response(),
     };
     let end = Instant::now() + patience;
     let (mut held, mut outrun) = (HELD.0, OUTRUN.0);
     loop {
-        let response = next.clone().run(Request::from_parts(parts.clone(), Body::from(body.clone()))).await;
+        let response = next.clone().run(Request::from_parts(parts.clone(), Body::empty())).await;
         let pause = match response.extensions().get() {
             Some(Passing::Held) => doubled(&mut held, HELD.1),
             Some(Passing::Outrun) => doubled(&mut outrun, OUTRUN.1).mul_f32(rand::random()),

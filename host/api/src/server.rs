@@ -66,6 +66,7 @@ impl Server {
         number("tls_handshake_timeout", config.tls_handshake_timeout)?;
         number("header_timeout", config.header_timeout)?;
         number("write_timeout", config.write_timeout)?;
+        number("body_timeout", config.body_timeout)?;
         Ok(Self {
             tls: Tls::new(config)?,
             handshake_timeout: Duration::from_secs(config.tls_handshake_timeout.into()),

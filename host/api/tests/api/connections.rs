@@ -245,3 +245,53 @@ async fn silent_clients_take_no_turns_of_handshakes() {
     let life = life(served.address, b"").await;
     assert!(life < Duration::from_secs(10), "{life:?}");
 }
+
+#[tokio::test]
+async fn a_body_that_trickles_ends() {
+    let config = ApiConfig { body_timeout: 1, ..ApiConfig::default() };
+    let served = serve(Host::with(config.clone()).await.router.clone(), &config).await;
+    for request in ["GET /v1", "POST /v1/nodes", "POST /v1/heartbeat"] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n").as_bytes()).await.unwrap();
+        let began = Instant::now();
+        let (mut read, mut write) = stream.split();
+        let trickle = async {
+            while write.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let mut start = [0; 12];
+        tokio::select! {
+            read = read.read_exact(&mut start) => { read.unwrap(); }
+            () = trickle => panic!("no answer"),
+            () = tokio::time::sleep(PATIENCE) => panic!("{request} never ends"),
+        }
+        assert_eq!(&start, b"HTTP/1.1 408", "{request}");
+        assert!(began.elapsed() < Duration::from_secs(8), "{request}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn bodies_find_no_more_memory_than_was_said() {
+    let config = ApiConfig { max_body_memory_bytes: 1 << 20, ..ApiConfig::default() };
+    let host = Host::with(config.clone()).await;
+    let served = serve(host.router.clone(), &config).await;
+    let length = 700 << 10;
+    let head = format!("POST /v1/nodes HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    let mut first = TcpStream::connect(served.address).await.unwrap();
+    first.write_all(head.as_bytes()).await.unwrap();
+    first.write_all(&vec![b' '; length / 2]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let send = || {
+        let url = format!("http://{}/v1/nodes", served.address);
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap().post(url).body(vec![b' '; length]).send()
+    };
+    let refused = send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    // Small ones need no room, and what ends makes some.
+    host.enroll("n").await;
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(send().await.unwrap().status(), 400);
+}

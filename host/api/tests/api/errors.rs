@@ -205,3 +205,28 @@ async fn what_nobody_expects_is_refused_by_name() {
     let reply = host.put("/v1/nodes/n/states/power", json!({"target": "power on", "force": true})).await.expect(400);
     assert_eq!(reply.fault(), "Unexpected arguments: force");
 }
+
+/// What needs no long body gets none; a config drive is read for a node alone that is there.
+#[tokio::test]
+async fn a_body_is_as_long_as_its_route_needs() {
+    let host = Host::new().await;
+    host.enroll("n").await;
+    let of = |method: &str, path: &str, length: usize| {
+        let request = Request::builder().method(method).uri(path).header("X-OpenStack-Ironic-API-Version", NEWEST);
+        request.header("Content-Type", "application/json").body(Body::from(vec![b' '; length])).unwrap()
+    };
+    for (method, path, limit) in [
+        ("GET", "/", 16 << 10),
+        ("GET", "/v1", 16 << 10),
+        ("GET", "/v1/lookup", 16 << 10),
+        ("GET", "/v1/nodes", 16 << 10),
+        ("DELETE", "/v1/nodes/n/maintenance", 16 << 10),
+        ("POST", "/v1/heartbeat", 128 << 10),
+        ("POST", "/v1/heartbeat/n", 128 << 10),
+        ("PUT", "/v1/nodes/n/states/provision", 64 << 20),
+    ] {
+        assert_ne!(host.send(of(method, path, limit)).await.status, 413, "{method} {path}");
+        host.send(of(method, path, limit + 1)).await.expect(413);
+    }
+    host.send(of("PUT", "/v1/nodes/nobody/states/provision", 2 << 20)).await.expect(404);
+}
