@@ -13,7 +13,7 @@ use wrought_domain::{Node, NodeId, Port, Portgroup, Principal, VolumeConnector, 
 
 use crate::document::Table;
 use crate::error::is_unique_violation;
-use crate::node::{current, unheld, sees};
+use crate::node::{current, sees, unheld};
 use crate::query::{DEFAULT_LIMIT, Page, Visibility};
 use crate::seal::KeyRing;
 use crate::{Duplicate, Reserved, Store, StoreError, document};

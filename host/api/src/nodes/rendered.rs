@@ -17,7 +17,7 @@ use crate::call::Call;
 use crate::errors::Fault;
 use crate::fields::Field;
 use crate::links::Base;
-use crate::nodes::fields::{is_owners, redacted, FIELDS, flat, moment, provision_state};
+use crate::nodes::fields::{FIELDS, flat, is_owners, moment, provision_state, redacted};
 
 /// The fields in the order in which they are shown: by name.
 static SHOWN: LazyLock<Vec<&'static Field>> = LazyLock::new(|| {
