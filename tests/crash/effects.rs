@@ -19,7 +19,7 @@ use wrought_simulator::{Counts, Faults, Fleet, NodeView};
 use wrought_storage::Store;
 
 use crate::run_alone;
-use crate::support::{Api, Life, MortalHost, Passage, Place, Watch, fleet_options, hostile, image_sha256, redfish_node, until};
+use crate::support::{Api, Life, MortalHost, Passage, Place, Watch, fleet_options, hostile, image_sha256, redfish_node, rests, until};
 
 /// No node takes longer, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -300,7 +300,7 @@ async fn rest(api: &Api, uuid: &str) -> Value {
     let began = Instant::now();
     loop {
         let node = api.get(&format!("/v1/nodes/{uuid}")).await.ok();
-        if node["reservation"].is_null() || began.elapsed() > PATIENCE {
+        if rests(&node) || began.elapsed() > PATIENCE {
             return node;
         }
         tokio::time::sleep(Duration::from_millis(30)).await;

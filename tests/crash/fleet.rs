@@ -7,7 +7,7 @@ use serde_json::Value;
 use wrought_simulator::Counts;
 
 use crate::run_alone;
-use crate::support::{HostConfig, Node, Setup, World, until};
+use crate::support::{HostConfig, Node, Setup, World, rests, until};
 
 /// Servers of the fleet, unless `WROUGHT_TEST_SERVERS` says otherwise.
 const SERVERS: usize = 100;
@@ -56,7 +56,7 @@ async fn cut_off(world: &mut World, nodes: &[Name], verb: &str, reached: impl Fn
     let began = Instant::now();
     loop {
         let all = states(world).await;
-        if all.iter().all(|node| node["reservation"].is_null()) {
+        if all.iter().all(rests) {
             let elsewhere: Vec<&Value> = all.iter().filter(|node| node["provision_state"] != end).collect();
             assert!(elsewhere.is_empty(), "{verb}: {} of {} are not {end}: {:?}", elsewhere.len(), all.len(), elsewhere.first());
             break;

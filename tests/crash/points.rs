@@ -17,7 +17,7 @@ use wrought_drivers::journal::Moment;
 use wrought_simulator::{Counts, Fleet};
 
 use crate::run_alone;
-use crate::support::{Life, MortalHost, Passage, Place, Watch, fleet_options, image_sha256, redfish_node};
+use crate::support::{Life, MortalHost, Passage, Place, Watch, fleet_options, image_sha256, redfish_node, rests};
 
 /// Runs at a time: most of a run is waiting for a simulated machine.
 const SIDE_BY_SIDE: usize = 12;
@@ -187,7 +187,7 @@ impl Run {
         let began = Instant::now();
         loop {
             let node = self.place.api.get(&format!("/v1/nodes/{}", self.uuid)).await.ok();
-            if node["reservation"].is_null() {
+            if rests(&node) {
                 return node;
             }
             assert!(began.elapsed() < PATIENCE, "the node is stuck: {node}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wrought_drivers::shipped;
 use wrought_simulator::Faults;
 
-use crate::support::{HostConfig, Node, Setup, World, run, until};
+use crate::support::{HostConfig, Node, Setup, World, rests, run, until};
 
 /// Long enough for the host to be killed meanwhile, on a busy machine too.
 const LONG: f64 = 2.0;
@@ -37,7 +37,7 @@ fn a_killed_host_goes_on_where_it_was() {
         }
         let rested = until("all nodes rest", async || {
             let nodes = all().await;
-            nodes.iter().all(|node| node["reservation"].is_null()).then_some(nodes)
+            nodes.iter().all(rests).then_some(nodes)
         })
         .await;
         for (uuid, expected) in &nodes {

@@ -24,7 +24,7 @@ pub use api::{Answer, Api};
 pub use cli::wrought;
 pub use component::{garbles, grows_a_table, only_describes, wants_the_moon};
 pub use host::{Host, HostConfig};
-pub use node::{DRIVE_TEXT, Node};
+pub use node::{DRIVE_TEXT, Node, rests};
 pub use outside::Outside;
 pub use stopped::{Life, MortalHost, Passage, Place, Watch, hostile};
 pub use variant::with_note;

@@ -18,6 +18,11 @@ pub struct Node<'a> {
     pub server: Option<usize>,
 }
 
+/// Whether no operation is on the node: one that waits for the machine shows no reservation.
+pub fn rests(node: &Value) -> bool {
+    node["reservation"].is_null() && !node["provision_state"].as_str().is_some_and(|state| state.contains("wait"))
+}
+
 impl Node<'_> {
     pub fn path(&self, below: &str) -> String {
         format!("/v1/nodes/{}{below}", self.uuid)
@@ -66,7 +71,7 @@ impl Node<'_> {
     pub async fn reach(&self, state: &str) -> Value {
         self.see(state, |node| {
             let now = node["provision_state"].as_str().unwrap();
-            let rests = node["reservation"].is_null();
+            let rests = rests(node);
             assert!(!rests || now == state || !now.ends_with("failed"), "{now} instead of {state}: {}", node["last_error"]);
             rests && now == state
         })
@@ -75,7 +80,7 @@ impl Node<'_> {
 
     /// Waits until nobody holds the node.
     pub async fn rest(&self) -> Value {
-        self.see("any state, at rest", |node| node["reservation"].is_null()).await
+        self.see("any state, at rest", rests).await
     }
 
     /// Waits until nothing has happened to the node for a while.

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::auth::{ran, serve, wrought};
-use crate::support::{Answer, Api, HostConfig, Node, Setup, Shared, World, run, until};
+use crate::support::{Answer, Api, HostConfig, Node, Setup, Shared, World, rests, run, until};
 
 /// A parent that is manageable, and its children.
 async fn family(world: &World, children: usize, info: Value) -> (Node<'_>, Vec<Node<'_>>) {
@@ -266,7 +266,7 @@ impl Caller {
         until("the node rests", async || {
             let shown = self.get(node).await;
             let there = state.is_empty() || shown["provision_state"] == state;
-            (there && shown["reservation"].is_null() && shown["target_power_state"].is_null()).then_some(shown)
+            (there && rests(&shown) && shown["target_power_state"].is_null()).then_some(shown)
         })
         .await
     }

@@ -6,7 +6,7 @@ use wrought_drivers::GRANTABLE;
 use wrought_drivers::shipped::{FAKE, hostile, stamp};
 use wrought_storage::{AuditRecord, Durability, Revocation, Store};
 
-use crate::support::{Api, Node, Setup, World, run, until, with_note, wrought};
+use crate::support::{Api, Node, Setup, World, rests, run, until, with_note, wrought};
 
 async fn shown(api: &Api, driver: &str) -> Value {
     api.get(&format!("/wrought/v1/drivers/{driver}")).await.ok()
@@ -404,7 +404,7 @@ fn operations_that_waited_on_a_revoked_version_end_after_a_kill_too() {
         world.host.start_again().await;
         let ended = until("it ends", async || {
             let node = world.api().get(&path).await.ok();
-            node["reservation"].is_null().then_some(node)
+            rests(&node).then_some(node)
         })
         .await;
         assert_eq!(ended["provision_state"], "deploy failed");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use wrought_domain::rollout::Selector;
 use wrought_domain::{ProvisionState, Verb};
 
-use super::failed::{FIELDS, is_failed, reason};
+use super::failed::{FIELDS, is_failed, reason, rests};
 use super::list;
 use crate::UsageError;
 use crate::client::{Client, HostArgs, segment};
@@ -257,8 +257,7 @@ async fn wait(client: &Client, asked: &[Value]) -> anyhow::Result<Vec<Value>> {
         // Somebody deleted it.
         open.retain(|uuid| there.contains(uuid.as_str()));
         for node in &nodes {
-            let rests = node.get("reservation").is_none_or(Value::is_null);
-            if rests && open.remove(text(node, "uuid")) {
+            if rests(node) && open.remove(text(node, "uuid")) {
                 if is_failed(node) {
                     progress.line(&format!("{}: {}: {}", name(node), text(node, "provision_state"), reason(node).0));
                 }

@@ -31,12 +31,16 @@ fn text<'v>(node: &'v Value, key: &str) -> &'v str {
     node.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether no operation is on the node: one that waits for the machine shows no reservation.
+pub fn rests(node: &Value) -> bool {
+    node.get("reservation").is_none_or(Value::is_null) && !text(node, "provision_state").contains("wait")
+}
+
 /// Whether the last operation on a node failed, and none is under way.
 pub fn is_failed(node: &Value) -> bool {
     let state = text(node, "provision_state");
-    let rests = node.get("reservation").is_none_or(Value::is_null);
     let failed = state.ends_with("failed") || state == "error" || !text(node, "fault").is_empty();
-    rests && (failed || (state == "enroll" && !text(node, "last_error").is_empty()))
+    rests(node) && (failed || (state == "enroll" && !text(node, "last_error").is_empty()))
 }
 
 /// Why a node failed, without what is its own: names, addresses, digests and times. And what to do next, as the error says.
