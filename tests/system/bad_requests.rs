@@ -123,14 +123,14 @@ fn a_node_that_is_held_is_not_changed_by_others() {
         let node = world.fake("fake", json!({"fake_deploy_delay": 2})).await;
         node.provision("active").await;
         node.pass("wait call-back").await;
-        let refusals: [(&str, Answer); 4] = [
-            ("delete", world.api().send(Method::DELETE, &node.path(""), |request| request).await),
-            ("power", node.power("power off").await),
-            ("provide", node.ask(json!({"target": "provide"})).await),
-            ("interface", patched(&node, "/deploy_interface", "direct".into()).await),
+        let refusals: [(&str, u16, Answer); 4] = [
+            ("delete", 409, world.api().send(Method::DELETE, &node.path(""), |request| request).await),
+            ("power", 409, node.power("power off").await),
+            ("provide", 400, node.ask(json!({"target": "provide"})).await),
+            ("interface", 409, patched(&node, "/deploy_interface", "direct".into()).await),
         ];
-        for (what, answer) in refusals {
-            let reason = answer.refused(409);
+        for (what, status, answer) in refusals {
+            let reason = answer.refused(status);
             assert!(!reason.is_empty(), "{what}");
         }
         let active = node.reach("active").await;

@@ -141,7 +141,7 @@ fn a_driver_reaches_neither_other_machines_nor_accounts_nor_power_and_boot() {
             (get(&format!("{system}\\..\\{other_id}")), "wrought.InvalidPath"),
             (get(&format!("{system}//Bios")), "wrought.InvalidPath"),
             (get(&format!("{system}?$expand=*")), "wrought.InvalidPath"),
-            (get(&format!("{system}\u{0}")), "wrought.InvalidPath"),
+            (get(&format!("{system}\u{1}")), "wrought.InvalidPath"),
             (with("post", "/redfish/v1/$batch", json!({})), "wrought.InvalidPath"),
             (get(&format!("{}{system}", world.fleet.url())), "wrought.InvalidPath"),
             (get("/redfish/v1/AccountService/Accounts/1"), "wrought.PathDenied"),

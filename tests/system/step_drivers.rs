@@ -63,7 +63,7 @@ fn an_interface_names_no_driver_that_has_nothing_for_it() {
     run(async {
         let world = Shared::world().await;
         let node = world.enrol().await;
-        for (interface, name) in [("raid", "noop"), ("bios", "redfish"), ("rescue", "ramdisk"), ("raid", "never-pushed")] {
+        for (interface, name) in [("raid", "noop"), ("bios", "direct"), ("rescue", "ramdisk"), ("raid", "never-pushed")] {
             let change = json!([{"op": "replace", "path": format!("/{interface}_interface"), "value": name}]);
             let reason = world.api().call(reqwest::Method::PATCH, &node.path(""), &change).await.refused(400);
             assert!(reason.contains(&format!("Could not find the {interface} interface '{name}'")), "{reason}");
