@@ -110,7 +110,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/v1/nodes/{node}/vifs", LOOK),
     (Method::POST, "/v1/nodes/{node}/vifs", USE),
     (Method::DELETE, "/v1/nodes/{node}/vifs/{vif}", USE),
-    (Method::GET, "/v1/nodes/{node}/vendor_passthru/methods", Access::System(ADMIN)),
+    (Method::GET, "/v1/nodes/{node}/vendor_passthru/methods", OWN),
     (Method::GET, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
     (Method::POST, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),
     (Method::PUT, "/v1/nodes/{node}/vendor_passthru", Access::System(ADMIN)),

@@ -138,7 +138,7 @@ fn rows() -> Vec<Row> {
         row("GET /v1/nodes/{node}/vifs", LOOK),
         with("POST /v1/nodes/{node}/vifs", USE, |_| json!({"id": Uuid::new_v4()})),
         row("DELETE /v1/nodes/{node}/vifs/{vif}", USE),
-        row("GET /v1/nodes/{node}/vendor_passthru/methods", System(Admin)),
+        row("GET /v1/nodes/{node}/vendor_passthru/methods", OWN),
         asking("GET /v1/nodes/{node}/vendor_passthru", System(Admin), "?method=echo"),
         asking("POST /v1/nodes/{node}/vendor_passthru", System(Admin), "?method=echo"),
         asking("PUT /v1/nodes/{node}/vendor_passthru", System(Admin), "?method=echo"),
