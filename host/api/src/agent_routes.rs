@@ -115,7 +115,7 @@ async fn beat(call: &Call, ident: &str, mut args: Args) -> Result<Response, Faul
     {
         return Err(Fault::invalid("A field of this heartbeat is too long."));
     }
-    let ident = ident.strip_suffix(".json").unwrap_or(ident);
+    let ident = call.plain(ident);
     // The session's URL is the conductor's to compare: it needs no more of the node.
     let found = call.api.service.store().node_id(&NodeRef::parse(ident)).await?;
     let node = found.ok_or_else(|| Fault::no_node(brief(&Value::from(ident))))?;

@@ -12,7 +12,7 @@ use crate::access;
 use crate::args::{Args, brief};
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write, check_wanted, checked_body, keep};
+use crate::fields::{Field, Kind, Write, check_wanted, checked_body, field, keep};
 use crate::nodes::fields::moment;
 use crate::nodes::{rules, traits};
 use crate::paging::Paging;
@@ -27,10 +27,6 @@ const UPDATE_SINCE: u16 = 57;
 
 /// Candidates that one allocation may name.
 const MAX_CANDIDATES: usize = 1000;
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 pub(crate) const FIELDS: &[Field] = &[
     field("uuid", SINCE, Write::Create, Kind::Uuid),

@@ -9,16 +9,12 @@ use wrought_domain::{DeployTemplate, Map};
 
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write, checked_body};
+use crate::fields::{Field, Kind, Write, checked_body, field};
 use crate::nodes::fields::moment;
 use crate::patching::{apply, changes};
 use crate::recipes::{self, Kept};
 use crate::routes::Routes;
 use crate::steps::{self, Form};
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 pub(crate) const FIELDS: &[Field] = &[
     field("uuid", 55, Write::Create, Kind::Uuid),

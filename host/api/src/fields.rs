@@ -20,6 +20,11 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
 }
 
+/// A row of a table of fields.
+pub(crate) const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
+    Field { name, since, write, kind }
+}
+
 /// When a field may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {

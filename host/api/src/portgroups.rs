@@ -12,14 +12,10 @@ use wrought_storage::{PartQuery, Reserved};
 use crate::args::Args;
 use crate::call::Call;
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write};
+use crate::fields::{Field, Kind, Write, field};
 use crate::paging::Paging;
 use crate::parts::{self, Scope, Shown, check_name, checked_mac, filter_wired};
 use crate::routes::Routes;
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 /// Every field of a port group.
 pub(crate) const FIELDS: &[Field] = &[

@@ -10,14 +10,10 @@ use wrought_storage::{NodeRef, PartQuery, Reserved};
 use crate::args::{Args, brief, missing};
 use crate::call::Call;
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write};
+use crate::fields::{Field, Kind, Write, field};
 use crate::paging::Paging;
 use crate::parts::{self, Shown, check_name, checked_mac, filter_wired};
 use crate::routes::Routes;
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 /// Every field of a port.
 pub(crate) const FIELDS: &[Field] = &[

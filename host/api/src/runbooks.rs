@@ -11,7 +11,7 @@ use wrought_domain::{Map, Runbook};
 use crate::args::brief;
 use crate::call::{Call, created, no_content, ok};
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write, checked_body};
+use crate::fields::{Field, Kind, Write, checked_body, field};
 use crate::nodes::fields::moment;
 use crate::nodes::traits;
 use crate::patching::{apply, changes};
@@ -23,10 +23,6 @@ use crate::steps;
 pub(crate) const TRAITS_SINCE: u16 = 112;
 /// Traits of one runbook.
 const MAX_TRAITS: usize = 50;
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 pub(crate) const FIELDS: &[Field] = &[
     field("uuid", 92, Write::Create, Kind::Uuid),

@@ -7,12 +7,8 @@ use wrought_domain::{Map, Node, ProvisionState, mask};
 
 use crate::call::Call;
 use crate::errors::Fault;
-use crate::fields::{Field, Kind, Write};
+use crate::fields::{Field, Kind, Write, field};
 use crate::links::time;
-
-const fn field(name: &'static str, since: u16, write: Write, kind: Kind) -> Field {
-    Field { name, since, write, kind }
-}
 
 /// Every field of a node.
 pub(crate) const FIELDS: &[Field] = &[
